@@ -1,0 +1,170 @@
+# mpp: the one Makefile.
+#
+#   make               the library, the tools and their manuals, into $(B)/
+#   make check         every test; TESTS='020 unit' picks some; the last line is "N passed, M failed"
+#   make demo          a shuffle and a gather on this machine's own data
+#   make install       under DESTDIR and PREFIX; uninstall takes the same away again
+#   make lint format   what the style asks of the sources
+#   make clean
+#
+#   V=1                      show the commands
+#   SAN=address,undefined    with sanitizers, or SAN=thread; each has a build directory of its own
+#   CC=clang                 another compiler; so has this
+#   WERROR=1                 warnings are errors (also when CI=true)
+#   CFLAGS CPPFLAGS LDFLAGS LDLIBS  are yours
+
+VERSION := 0.1.0
+
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+SAN ?=
+WERROR ?= $(filter true,$(CI))
+
+comma := ,
+compiler := $(filter-out cc gcc,$(notdir $(firstword $(CC))))
+B := build$(addprefix -,$(compiler) $(subst $(comma),-,$(SAN)))
+B := $(subst $() ,,$(B))
+
+MPP_CFLAGS := -std=c11 -Wall -Wextra -Wshadow -Wconversion $(if $(WERROR),-Werror)
+MPP_CPPFLAGS := -D_GNU_SOURCE -DMPP_VERSION='"$(VERSION)"' -Ilib
+MPP_LDFLAGS :=
+ifneq ($(SAN),)
+MPP_CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+MPP_LDFLAGS += -fsanitize=$(SAN)
+endif
+LIB_LDLIBS := -luuid -lxxhash
+
+lib_src := $(wildcard lib/*.c)
+tool_src := $(wildcard cmd/mpp-*.c)
+helper_src := $(filter-out $(tool_src),$(wildcard cmd/*.c))
+unit_src := $(wildcard tests/unit/*.c)
+man_src := $(wildcard man/*.[1-8] man/*.[1-8].in)
+
+lib := $(B)/libmpp.a
+helpers := $(B)/cmd/helpers.a # what several tools use; each takes what it needs
+tools := $(tool_src:cmd/%.c=$(B)/%)
+units := $(unit_src:%.c=$(B)/%)
+manuals := $(patsubst %.in,%,$(man_src:%=$(B)/%))
+header := $(B)/include/mpp.h
+
+obj = $(1:%.c=$(B)/%.o)
+all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src))
+formatted := $(wildcard lib/*.[ch] cmd/*.[ch] tests/*/*.[ch])
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY: $(all_obj)
+.PHONY: all unit check demo install uninstall clean format lint setup
+
+all: $(lib) $(tools) $(manuals) $(header)
+unit: $(units)
+
+# ---- compile and link -----------------------------------------------------------------------------
+
+# What the compiler needs is looked for once in each build directory, and installed if it is missing.
+$(B)/.setup: scripts/setup
+	@mkdir -p $(@D)
+	$(Q)scripts/setup --build
+	@touch $@
+
+$(all_obj): $(B)/%.o: %.c Makefile | $(B)/.setup
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(MPP_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(lib): $(call obj,$(lib_src))
+$(helpers): $(call obj,$(helper_src))
+$(lib) $(helpers):
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+link = $(CC) $(MPP_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
+
+$(B)/mpp-stat: private TOOL_LDLIBS := -ljansson
+$(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(call link,$(TOOL_LDLIBS))
+
+$(units): %: %.o $(helpers) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(call link,-pthread)
+
+-include $(wildcard $(all_obj:.o=.d))
+
+# ---- manuals and the installed header --------------------------------------------------------------
+
+$(B)/man/%: man/%
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)cp $< $@
+
+$(B)/man/%.1: man/%.1.in cmd/%.opt lib/counters.def scripts/man-options
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)scripts/man-options cmd/$*.opt $< > $@
+
+# One header is installed: the list of counters that it includes is put in its place.
+$(header): lib/mpp.h lib/counters.def
+	@mkdir -p $(@D)
+	$(call say,GEN,$@)
+	$(Q)sed -e '/^#include "counters.def"/{' -e 'r lib/counters.def' -e 'd' -e '}' lib/mpp.h > $@
+
+# ---- install ------------------------------------------------------------------------------------------
+
+bindir := $(DESTDIR)$(PREFIX)/bin
+libdir := $(DESTDIR)$(PREFIX)/lib
+includedir := $(DESTDIR)$(PREFIX)/include
+mandir := $(DESTDIR)$(PREFIX)/share/man
+
+section = man$(subst .,,$(suffix $(1)))
+installed = $(tools:$(B)/%=$(bindir)/%) $(libdir)/libmpp.a $(libdir)/pkgconfig/mpp.pc $(includedir)/mpp.h \
+	$(foreach m,$(manuals),$(mandir)/$(call section,$(m))/$(notdir $(m)))
+
+define MPP_PC
+prefix=$(PREFIX)
+libdir=$${prefix}/lib
+includedir=$${prefix}/include
+
+Name: mpp
+Description: record streams between processes through shared memory
+Version: $(VERSION)
+Libs: -L$${libdir} -lmpp $(LIB_LDLIBS)
+Cflags: -I$${includedir}
+endef
+
+install: export MPP_PC := $(MPP_PC)
+install: all
+	$(Q)install -d $(sort $(dir $(installed)))
+	$(Q)install -m 755 $(tools) $(bindir)
+	$(Q)install -m 644 $(lib) $(libdir)
+	$(Q)install -m 644 $(header) $(includedir)
+	$(Q)printf '%s\n' "$$MPP_PC" > $(libdir)/pkgconfig/mpp.pc
+	$(Q)$(foreach m,$(manuals),install -m 644 $(m) $(mandir)/$(call section,$(m)) &&) :
+	@printf '  %s\n' $(installed)
+
+uninstall:
+	$(Q)rm -f $(installed)
+
+# ---- what people run ------------------------------------------------------------------------------------
+
+setup: | $(B)/.setup
+	$(Q)scripts/setup
+
+check: setup all unit
+	$(Q)MPP_B='$(abspath $(B))' MPP_SAN='$(SAN)' scripts/check $(TESTS)
+
+demo: setup all
+	$(Q)MPP_B='$(abspath $(B))' scripts/demo
+
+lint:
+	$(Q)scripts/setup --lint
+	$(Q)MPP_B='$(abspath $(B))' scripts/lint
+
+format:
+	$(Q)clang-format -i $(formatted)
+
+clean:
+	$(Q)rm -rf build build-*

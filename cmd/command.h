@@ -1,0 +1,100 @@
+/* command.h - a command that we start, with a pipe between it and us
+ *
+ * It runs in a process group of its own, with the signals that we were started with, and dies with us however
+ * we die.  Everything here returns at once, but for the reaping in command_close().
+ */
+#ifndef CMD_COMMAND_H
+#define CMD_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mpp.h"
+
+enum { COMMAND_TEXT_MAX = 128, COMMAND_GRACE_MS = 2000 };
+
+typedef enum command_pipe {
+    COMMAND_READ,  /* behind a producer: we read its stdout */
+    COMMAND_WRITE, /* behind a consumer: we write its stdin; its stdout is ours */
+} command_pipe;
+
+/* What the stdin of a COMMAND_READ is, when not a descriptor. */
+enum { COMMAND_STDIN_OURS = -1, COMMAND_STDIN_NULL = -2 };
+
+typedef struct command {
+    int input;  /* set before the spawn: its stdin, a descriptor or one of the two above */
+    int fd;     /* our end of the pipe, non-blocking; -1: closed */
+    int pidfd;  /* readable when it has ended; -1: it was reaped */
+    pid_t pid;  /* also its process group; 0: not running */
+    int status; /* as waitpid() gave it, once ended */
+    command_pipe which;
+    bool ended;      /* reaped: status is valid */
+    bool stopped;    /* ended because we wanted it to, whatever its status */
+    int64_t kill_at; /* see command_kill_at() */
+    char text[COMMAND_TEXT_MAX];
+} command;
+
+#define COMMAND_INIT                                                                                                   \
+    {                                                                                                                  \
+        .input = COMMAND_STDIN_OURS, .fd = -1, .pidfd = -1                                                             \
+    }
+
+/* Start argv (found by PATH) with the NAME=VALUE pairs of env (NULL-terminated, or NULL) added to our
+ * environment.  *c must be COMMAND_INIT or closed; c->input is kept and stays the caller's.
+ * 0, or -1 with *err: its status is 127 when there is no such command, 126 when it cannot be executed,
+ * otherwise MPP_S_ERROR; *c is as before. */
+int command_spawn(command *c, char *const argv[], command_pipe which, const char *const env[], mpp_error *err);
+
+/* The same with sh -c. */
+int command_shell(command *c, const char *shell_command, command_pipe which, const char *const env[], mpp_error *err);
+
+/* Whether it has ended (or was never started); reaps it when it has. */
+bool command_reap(command *c);
+
+/* Close our end: the end of the data for a COMMAND_WRITE, or all was read of a COMMAND_READ. */
+void command_close_pipe(command *c);
+
+/* We want nothing more of it: SIGTERM to its group (and SIGCONT, for a stopped one).  From here its end is no
+ * failure, unless it had ended by itself before.  Closes the pipe of a COMMAND_READ only: the stdin of a
+ * COMMAND_WRITE stays open until it is dead, so that a failure never looks to it like the end of the data.
+ * When it has not ended at command_kill_at(), call command_kill(). */
+void command_stop(command *c);
+
+/* When a stopped command's grace is over: CLOCK_MONOTONIC, ns; 0: it is not stopped, has ended or was killed. */
+int64_t command_kill_at(const command *c);
+
+/* SIGKILL to its group. */
+void command_kill(command *c);
+
+/* Kill it when it still runs, reap it, close everything.  Waits for the reaping only after SIGKILL.
+ * Its status stays to be asked.  Closed already or never started: no effect. */
+void command_close(command *c);
+
+/* How it ended, as the shell's $?: its status, or 128 + signal.  -1: it has not ended. */
+int command_exit_status(const command *c);
+
+/* "'sort -k2' exited with status 3", "'foo' was killed by signal 9 (Killed)", "'foo' is running" into buf.
+ * Returns buf. */
+const char *command_status_text(const command *c, char *buf, size_t size);
+
+/* Which exit statuses are success. */
+typedef struct ok_list {
+    bool ok[256];
+} ok_list;
+
+#define OK_DEFAULT                                                                                                     \
+    {                                                                                                                  \
+        {                                                                                                              \
+            true                                                                                                       \
+        }                                                                                                              \
+    } /* 0 alone */
+
+/* Parse "0,1,141".  0, or -1: not a comma-separated list of numbers from 0 to 255; *list is as before. */
+int ok_parse(ok_list *list, const char *text);
+
+/* Whether it ended well: with a status in the list, or because we stopped it. */
+bool command_ok(const command *c, const ok_list *list);
+
+#endif

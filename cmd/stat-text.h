@@ -1,0 +1,24 @@
+/* stat-text.h - numbers, times and foreign strings as people read them */
+#ifndef STAT_TEXT_H
+#define STAT_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest text of one cell, its end included. */
+enum { TEXT_CELL = 640 };
+
+/* Each writes at most TEXT_CELL bytes, the end included, to out. */
+void text_count(char *out, uint64_t n);    /* "1.2M": 1000s */
+void text_bytes(char *out, uint64_t n);    /* "1.2M": 1024s */
+void text_duration(char *out, int64_t ns); /* "12.4s", "2m05s", "3h12m"; nothing below zero */
+void text_bar(char *out, uint64_t part, uint64_t whole);
+
+/* A string that another process wrote: what is not printable here becomes '?', so that it can neither move the
+ * cursor nor break a line.  size: of out, the end included. */
+void text_clean(char *out, size_t size, const char *in);
+
+/* The columns that a printable string takes on a terminal. */
+int text_width(const char *s);
+
+#endif

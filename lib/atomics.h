@@ -1,0 +1,37 @@
+/* atomics.h - the whole ordering vocabulary: seven wrappers
+ *
+ * Every ordered access to shared memory goes through one of these and carries a label, [W1] for instance; its
+ * partner carries [W2], and lib/README.md lists both with the edge they form. */
+#ifndef ATOMICS_H
+#define ATOMICS_H
+
+#include <stdatomic.h>
+
+#define load_relaxed(p)     atomic_load_explicit((p), memory_order_relaxed)
+#define load_acquire(p)     atomic_load_explicit((p), memory_order_acquire)
+#define store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
+#define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
+#define exchange(p, v)      atomic_exchange_explicit((p), (v), memory_order_acq_rel)
+#define add_release(p, v)   atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
+#define cas(p, want, v) \
+    atomic_compare_exchange_strong_explicit((p), (want), (v), memory_order_acq_rel, memory_order_acquire)
+
+/* A counter has one writer; readers want a value, not an order. */
+#define count_add(p, n) store_relaxed((p), load_relaxed(p) + (n))
+
+/* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at
+ * who sleeps.  Only doorbell.c and the leave protocol of endpoint.c need it.  ThreadSanitizer does not
+ * understand fences; a read-modify-write of a location of its own gives it the same edge. */
+#if defined(__SANITIZE_THREAD__)
+#define full_fence() full_fence_tsan()
+static inline void full_fence_tsan(void)
+{
+    static _Atomic int fence;
+    atomic_fetch_add_explicit(&fence, 1, memory_order_seq_cst);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+#else
+#define full_fence() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
+#endif

@@ -1,0 +1,46 @@
+/* consumer.h - the private side of a consumer handle, shared by consumer.c and wait.c */
+#ifndef CONSUMER_H
+#define CONSUMER_H
+
+#include "inlet.h"
+
+/* One producer's share of a stream, as this consumer sees it. */
+typedef struct consumer_share {
+    unsigned char *held; /* a record that came in parts, put together */
+    size_t have, size;
+    bool whole;          /* held is complete and to be handed out, or was */
+    bool out;            /* a batch is in the caller's hands */
+    bool over;           /* the run has ended here and is drained */
+    bool hungry;         /* this very producer is waited for */
+} consumer_share;
+
+typedef struct consumer_stream {
+    unsigned stream;
+    inlet *inlets; /* of its lane, one for each producer */
+    consumer_share *shares;
+    unsigned run;  /* the last one that was asked */
+    bool active, cancelled;
+    unsigned last; /* the producer that had its turn */
+    enum hunger { HUNGRY_NOT, HUNGRY_ANY, HUNGRY_SOME, HUNGRY_START } hungry; /* what said MPP_WOULD_BLOCK */
+} consumer_stream;
+
+struct mpp_consumer {
+    endpoint end;
+    consumer_stream *streams;
+    unsigned n_streams, n_peers;
+    inlet *inlets; /* lane by lane */
+    unsigned n_inlets;
+    int64_t timeout_ns, starving_since_ns;
+};
+
+/* For wait.c. */
+void consumer_arm(mpp_consumer *c);  /* give back all that was released */
+bool consumer_ready(mpp_consumer *c);
+bool consumer_hungry(const mpp_consumer *c);
+void consumer_disarm(mpp_consumer *c);
+/* The channels that data is awaited on. */
+bool consumer_awaits(const mpp_consumer *c, const inlet *i);
+/* The first producer that data is awaited of and that has not ended, or -1. */
+int consumer_awaited(const mpp_consumer *c, unsigned *lane);
+
+#endif

@@ -1,0 +1,89 @@
+#include "doorbell.h"
+
+#include "atomics.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool doorbell_path(char path[LAYOUT_SOCKET_PATH_MAX], const char *directory, char role, unsigned index, unsigned lane,
+                   unsigned lanes)
+{
+    int n = lanes == 1
+                ? snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.sock", directory, role, index)
+                : snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.%u.sock", directory, role, index, lane);
+    return n > 0 && n < LAYOUT_SOCKET_PATH_MAX;
+}
+
+static struct sockaddr_un address(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    static_assert(sizeof a.sun_path >= LAYOUT_SOCKET_PATH_MAX, "the path fits");
+    strcpy(a.sun_path, path);
+    return a;
+}
+
+int doorbell_bind(const char *path)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    struct sockaddr_un a = address(path);
+    unlink(path);
+    if (bind(fd, (struct sockaddr *) &a, sizeof a) < 0) {
+        int e = errno;
+        close(fd);
+        errno = e;
+        return -1;
+    }
+    return fd;
+}
+
+void doorbell_ring(int from, const char *path)
+{
+    struct sockaddr_un a = address(path);
+    ssize_t n;
+    do
+        n = sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *) &a, sizeof a);
+    while (n < 0 && errno == EINTR);
+}
+
+bool doorbell_drain(int fd)
+{
+    char byte;
+    bool rang = false;
+    for (;;) {
+        ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+        if (n >= 0)
+            rang = true;
+        else if (errno != EINTR)
+            return rang;
+    }
+}
+
+void doorbell_arm(layout_slot *s, uint32_t wants)
+{
+    store_relaxed(&s->armed, LAYOUT_ASLEEP | wants);
+    full_fence(); /* [D1] */
+}
+
+void doorbell_disarm(layout_slot *s)
+{
+    /* An exchange, not a store: a store could be delayed past the next arming and erase it. */
+    exchange(&s->armed, 0);
+}
+
+void doorbell_fence(void)
+{
+    full_fence(); /* [D2] */
+}
+
+bool doorbell_wake(layout_slot *s, uint32_t what)
+{
+    uint32_t armed = load_relaxed(&s->armed);
+    if (armed == 0 || (what && !(armed & what)))
+        return false;
+    return exchange(&s->armed, 0) != 0; /* of several wakers one rings */
+}

@@ -1,0 +1,77 @@
+/* endpoint.h - a participant's hold on its slots: claiming, doorbells, watching peers, leaving
+ *
+ * One handle holds one participant's ends of one or more lanes.  The life of a slot, and what a death leaves:
+ *
+ *   claim    take the lock on each lane's slot         died here: slot FREE, lock gone: nothing happened
+ *            store pid (a hint), bind the sockets
+ *            peers++ [P1], ring every peer             died here: peers watch the lock's holder, see it go, slot FREE:
+ *            state = LIVE [L1]                         nothing happened
+ *   live     work                                      died here: peers find LIVE and no lock: DEAD, and the cause
+ *   leave    state = DONE [L1]                         died here: as if it had left
+ *            the last consumer: closed = 1 [K1]        died here: the next one who leaves does it, else --gc
+ *            unlink the sockets, peers++, ring         died here: peers see the lock's holder go
+ *            nobody left: unlink the mesh              died here: --gc
+ *            unlock
+ *
+ * The ring comes before LIVE so that there is no moment at which a slot is LIVE and its peers do not know whom to
+ * watch.  A peer that attaches at the same time either gets the ring or finds the lock when it looks, because it binds
+ * its socket before it looks, and we lock before we ring.
+ */
+#ifndef ENDPOINT_H
+#define ENDPOINT_H
+
+#include "mesh.h"
+
+typedef struct endpoint_watch {
+    pid_t pid;
+    int fd;
+} endpoint_watch;
+
+typedef struct endpoint {
+    mpp_mesh *mesh;
+    char role; /* 'p' or 'c' */
+    unsigned index;
+    unsigned *streams, n_streams; /* that this process serves, in the order it named them */
+    unsigned *lanes, n_lanes;     /* that they travel in */
+    unsigned n_peers; /* of the other role, in each lane */
+    int *sockets;     /* one for each lane */
+    int events;       /* epoll: sockets and pidfds */
+    pid_t *known;     /* per lane and peer: the process we watch as its holder, 0: none */
+    endpoint_watch *watches;
+    unsigned n_watches;
+    uint32_t peers_seen;
+    bool barrier; /* waiting for every participant */
+    int64_t since_ns, attach_timeout_ns;
+} endpoint;
+
+/* 0, or -1 with *err as mpp_producer_attach() says. */
+int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err);
+/* Runs in the order shown above. */
+void endpoint_leave(endpoint *e);
+
+/* Is the mesh over by a failure?  Also looks for peers that came or died since the last call. */
+bool endpoint_gone(endpoint *e);
+/* After the descriptor was readable: drain the doorbells, look at who died. */
+void endpoint_heard(endpoint *e);
+
+/* The position of a stream's lane among ours. */
+unsigned endpoint_lane_position(const endpoint *e, unsigned stream);
+
+layout_slot *endpoint_slot(const endpoint *e, unsigned lane_position);
+layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer);
+/* Ring a peer that doorbell_wake() said to ring. */
+void endpoint_ring(const endpoint *e, unsigned lane, unsigned peer);
+
+/* Is every participant there, or has it been?  If not, we are rung when one comes. */
+bool endpoint_everybody(endpoint *e);
+
+/* Publish what we do; waits_for: a peer's index + 1, or 0. */
+void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned waits_for, int64_t since_ns);
+
+/* Record a failure of ours (or one that we found) as the root cause, if it is the first: true. */
+__attribute__((format(printf, 4, 5))) bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt,
+                                                         ...);
+/* The same for what a peer wrote and cannot be: "channel 0->1: <what>". */
+void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *what);
+
+#endif

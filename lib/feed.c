@@ -1,0 +1,406 @@
+/* feed.c - how records get into channels: one by one, in pieces of input, read(2) in place, and reserve/commit */
+#include "producer.h"
+#include "error.h"
+#include "record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    FEED_FRAME = 64 << 10,    /* frames of partitioned records: many of them share a cache */
+    FEED_BUFFER = 256 << 10,  /* input that is read at once to be partitioned */
+    FILL_LEAST = 4 << 10,     /* less room than this in the open frame: begin another */
+};
+
+static size_t frame_max(const mpp_producer *p)
+{
+    return outlet_frame_max(p->end.mesh->l.ring_size);
+}
+
+size_t mpp_frame_max(const mpp_producer *p)
+{
+    return frame_max(p);
+}
+
+/* Why is there no room? */
+static mpp_outcome blocked(mpp_producer *p)
+{
+    return endpoint_gone(&p->end) ? MPP_GONE : MPP_WOULD_BLOCK;
+}
+
+static mpp_outcome state_of(mpp_producer *p, const producer_stream *s)
+{
+    if (endpoint_gone(&p->end))
+        return MPP_GONE;
+    return s->registry.running ? MPP_OK : MPP_CLOSED;
+}
+
+/* ---- records to their targets ------------------------------------------------------------------- */
+
+static bool wants(const producer_stream *s, int target, unsigned j)
+{
+    return (target == PARTITION_ALL || target == (int) j) && !registry_has_enough(&s->registry, j);
+}
+
+/* The n bytes into the frames of all targets, or of none. */
+static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const unsigned char *data, size_t n,
+                       uint64_t records, size_t limit)
+{
+    unsigned first = target == PARTITION_ALL ? 0 : (unsigned) target;
+    unsigned last = target == PARTITION_ALL ? s->registry.consumers - 1 : first;
+    for (unsigned j = first; target == PARTITION_ALL && j <= last; j++)
+        if (wants(s, target, j) && !outlet_room(&s->outlets[j], &p->end, s->stream, n, limit))
+            return blocked(p);
+    for (unsigned j = first; j <= last; j++) {
+        outlet *o = &s->outlets[j];
+        if (!wants(s, target, j)) {
+            s->dropped += records;
+            continue;
+        }
+        unsigned char *room = outlet_room(o, &p->end, s->stream, n, limit);
+        if (!room)
+            return blocked(p);
+        memcpy(room, data, n);
+        outlet_add(o, n, records);
+    }
+    return MPP_OK;
+}
+
+/* A record longer than a frame goes out in parts, each published at once; *used grows with each. */
+static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned char *data, size_t n, size_t *used)
+{
+    while (s->long_left) {
+        size_t part = s->long_left < frame_max(p) ? (size_t) s->long_left : frame_max(p);
+        if (part > n - *used)
+            part = n - *used;
+        if (part == 0)
+            return MPP_OK;
+        bool last = part == s->long_left;
+        int target = s->long_target;
+        for (unsigned j = 0; j < s->registry.consumers; j++)
+            if (wants(s, target, j))
+                outlet_publish(&s->outlets[j], &p->end);
+        mpp_outcome outcome = put(p, s, target, data + *used, part, last, frame_max(p));
+        if (outcome != MPP_OK)
+            return outcome;
+        for (unsigned j = 0; j < s->registry.consumers; j++)
+            if (wants(s, target, j)) {
+                if (last)
+                    outlet_publish(&s->outlets[j], &p->end);
+                else
+                    outlet_publish_part(&s->outlets[j], &p->end);
+            }
+        *used += part;
+        s->long_left -= part;
+    }
+    return MPP_OK;
+}
+
+/* One whole record. */
+static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len, size_t *used)
+{
+    int target = s->registry.consumers == 1 ? 0 : partition_target(p, s, record, len);
+    if (target == PARTITION_BLOCKED)
+        return blocked(p);
+    mpp_outcome outcome;
+    if (len <= frame_max(p)) {
+        outcome = put(p, s, target, record, len, 1, len < FEED_FRAME && frame_max(p) > FEED_FRAME ? FEED_FRAME : frame_max(p));
+        if (outcome != MPP_OK)
+            return outcome;
+        *used += len;
+    } else {
+        s->long_left = len;
+        s->long_target = target;
+        size_t sent = 0;
+        outcome = put_long(p, s, record, len, &sent);
+        *used += sent;
+    }
+    partition_sent(s, len);
+    s->records++;
+    s->bytes += len;
+    return outcome;
+}
+
+mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    const unsigned char *bytes = data;
+    *used = 0;
+    mpp_outcome outcome = state_of(p, s);
+    if (outcome == MPP_OK)
+        outcome = put_long(p, s, bytes, n, used);
+    while (outcome == MPP_OK && *used < n) {
+        size_t len;
+        outcome = mpp_record_next(&s->declared->info.format, p->end.mesh->max_record, bytes + *used, n - *used, &len);
+        if (outcome == MPP_WOULD_BLOCK)
+            return MPP_OK;
+        if (outcome == MPP_ERROR) {
+            errno = EMSGSIZE;
+            return outcome;
+        }
+        outcome = put_record(p, s, bytes + *used, len, used);
+    }
+    return outcome;
+}
+
+mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    const mpp_format *f = &s->declared->info.format;
+    errno = record_check(f, p->end.mesh->max_record, record, len);
+    if (errno)
+        return MPP_ERROR;
+    size_t whole = record_head(f) + len + record_tail(f), used;
+    if (whole > p->framed_size) {
+        unsigned char *bigger = realloc(p->framed, whole);
+        if (!bigger)
+            return MPP_ERROR;
+        p->framed = bigger;
+        p->framed_size = whole;
+    }
+    memcpy(p->framed + record_head(f), record, len);
+    record_frame(f, p->framed, len);
+    /* A long record that was begun is offered again until it is through: go on where it stopped. */
+    size_t sent = s->long_left && s->long_left < whole ? whole - (size_t) s->long_left : 0;
+    return mpp_feed(p, stream, p->framed + sent, whole - sent, &used);
+}
+
+/* ---- read(2) in place --------------------------------------------------------------------------- */
+
+static ssize_t read_some(int fd, void *to, size_t n)
+{
+    ssize_t got;
+    do
+        got = read(fd, to, n);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uint64_t at, mpp_error *err)
+{
+    error_set(err, MPP_S_ERROR, 0, "the record at offset %llu of its input is longer than the mesh's --max-record of "
+              "%llu bytes", (unsigned long long) at, (unsigned long long) p->end.mesh->max_record);
+    (void) s;
+    return MPP_ERROR;
+}
+
+static mpp_outcome read_failed(mpp_producer *p, mpp_error *err)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        mpp_flush(p);
+    error_set(err, MPP_S_ERROR, errno == EWOULDBLOCK ? EAGAIN : errno, "cannot read");
+    return MPP_ERROR;
+}
+
+/* One consumer: the input goes straight into its ring. */
+static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
+{
+    outlet *o = &s->outlets[0];
+    size_t max = frame_max(p);
+    if (o->stream == (int) s->stream && o->len + o->extra + FILL_LEAST > max) {
+        if (o->len)
+            outlet_publish(o, &p->end);
+        if (o->extra + FILL_LEAST > max)
+            outlet_publish_part(o, &p->end);
+    }
+    unsigned char *room = outlet_room(o, &p->end, s->stream, FILL_LEAST, max);
+    if (!room)
+        return blocked(p);
+    uint64_t space = ring_space(&o->ring, 0) - sizeof(layout_frame) - 16 - o->len - o->extra;
+    size_t want = max - o->len - o->extra;
+    want = want < space ? want : (size_t) space & ~(size_t) 7;
+    want = limit && limit < want ? limit : want;
+    ssize_t got = read_some(fd, room, want);
+    if (got < 0)
+        return read_failed(p, err);
+    uint64_t records = s->split.records;
+    size_t end;
+    bool good = splitter_scan(&s->split, room, (size_t) got, &end);
+    if (end) {
+        o->len += o->extra + (uint32_t) end;
+        o->extra = (uint32_t) ((size_t) got - end);
+        o->records += s->split.records - records;
+    } else {
+        o->extra += (uint32_t) got;
+    }
+    s->records = s->split.records;
+    s->bytes += (size_t) got;
+    uint64_t start = s->offset + (size_t) got - s->split.in_record;
+    s->offset += (size_t) got;
+    *n = (size_t) got;
+    if (!good) {
+        uint64_t at = end ? s->offset - (size_t) got + end : start;
+        return too_long(p, s, at, err);
+    }
+    if (o->len >= max / 2)
+        outlet_publish(o, &p->end);
+    return MPP_OK;
+}
+
+static bool buffer_grow(producer_stream *s)
+{
+    size_t size = s->size ? s->size * 2 : FEED_BUFFER;
+    unsigned char *bigger = realloc(s->buffer, size);
+    if (!bigger)
+        return false;
+    s->buffer = bigger;
+    s->size = size;
+    return true;
+}
+
+static void buffer_compact(producer_stream *s)
+{
+    if (s->at == 0)
+        return;
+    memmove(s->buffer, s->buffer + s->at, s->have - s->at);
+    s->offset += s->at;
+    s->have -= s->at;
+    s->at = 0;
+    if (s->size > FEED_BUFFER && s->have <= FEED_BUFFER / 2) {
+        unsigned char *smaller = realloc(s->buffer, FEED_BUFFER);
+        if (smaller) {
+            s->buffer = smaller;
+            s->size = FEED_BUFFER;
+        }
+    }
+}
+
+/* What was read before and is not in frames yet. */
+static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
+{
+    size_t used;
+    mpp_outcome outcome = mpp_feed(p, s->stream, s->buffer + s->at, s->have - s->at, &used);
+    s->at += used;
+    if (outcome == MPP_ERROR)
+        return too_long(p, s, s->offset + s->at, err);
+    return outcome;
+}
+
+/* Several consumers: the input is read into a buffer and partitioned from there. */
+static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
+{
+    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : state_of(p, s);
+    if (outcome != MPP_OK)
+        return outcome;
+    buffer_compact(s);
+    if (s->have == s->size && !buffer_grow(s)) {
+        error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for a record of more than %zu bytes", s->size);
+        return MPP_ERROR;
+    }
+    size_t want = s->size - s->have;
+    want = limit && limit < want ? limit : want;
+    ssize_t got = read_some(fd, s->buffer + s->have, want);
+    if (got < 0)
+        return read_failed(p, err);
+    s->have += (size_t) got;
+    *n = (size_t) got;
+    outcome = got ? feed_buffered(p, s, err) : MPP_OK;
+    return outcome == MPP_WOULD_BLOCK ? MPP_OK : outcome; /* it was read; the next call goes on */
+}
+
+mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    *n = 0;
+    mpp_outcome outcome = state_of(p, s);
+    if (outcome != MPP_OK)
+        return outcome;
+    return s->registry.consumers == 1 ? fill_in_place(p, s, fd, limit, n, err)
+                                      : fill_buffered(p, s, fd, limit, n, err);
+}
+
+static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
+{
+    const mpp_format *f = &s->declared->info.format;
+    error_set(err, MPP_S_ERROR, 0, "the input ends inside a record: %llu bytes are left of %s",
+              (unsigned long long) bytes,
+              f->kind == MPP_FIXED ? "a record of fixed size" : "a record with a length prefix");
+    return MPP_ERROR;
+}
+
+static mpp_outcome end_in_place(mpp_producer *p, producer_stream *s, mpp_error *err)
+{
+    outlet *o = &s->outlets[0];
+    if (s->split.in_record == 0)
+        return MPP_OK;
+    if (s->split.format.kind != MPP_DELIMITED) {
+        o->extra = 0;
+        return cut_off(s, s->split.in_record, err);
+    }
+    unsigned char *room = outlet_room(o, &p->end, s->stream, 1, frame_max(p));
+    if (!room)
+        return blocked(p);
+    *room = s->split.format.delimiter;
+    o->len += o->extra + 1;
+    o->extra = 0;
+    o->records++;
+    s->split.records++;
+    s->records = s->split.records;
+    s->bytes++;
+    s->split.in_record = 0;
+    return MPP_OK;
+}
+
+static mpp_outcome end_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
+{
+    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : MPP_OK;
+    if (outcome != MPP_OK || s->have == s->at)
+        return outcome;
+    if (s->split.format.kind != MPP_DELIMITED) {
+        uint64_t left = s->have - s->at;
+        s->at = s->have;
+        return cut_off(s, left, err);
+    }
+    buffer_compact(s);
+    if (s->have == s->size && !buffer_grow(s)) {
+        error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for the last record");
+        return MPP_ERROR;
+    }
+    s->buffer[s->have++] = s->split.format.delimiter;
+    return feed_buffered(p, s, err);
+}
+
+mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    mpp_outcome outcome = state_of(p, s);
+    if (outcome != MPP_OK)
+        return outcome;
+    outcome = s->registry.consumers == 1 ? end_in_place(p, s, err) : end_buffered(p, s, err);
+    if (outcome == MPP_OK) {
+        s->offset = 0;
+        s->have = s->at = 0;
+    }
+    return outcome;
+}
+
+/* ---- reserve and commit ------------------------------------------------------------------------- */
+
+mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    if (len > frame_max(p)) {
+        errno = EMSGSIZE;
+        return MPP_ERROR;
+    }
+    if (!s->registry.running || registry_has_enough(&s->registry, consumer))
+        return state_of(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
+    outlet *o = &s->outlets[consumer];
+    if (o->len)
+        outlet_publish(o, &p->end);
+    *data = outlet_room(o, &p->end, stream, len, frame_max(p));
+    return *data ? MPP_OK : blocked(p);
+}
+
+void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    outlet *o = &s->outlets[consumer];
+    outlet_add(o, len, records);
+    s->records += records;
+    s->bytes += len;
+    outlet_publish_now(o, &p->end);
+}

@@ -1,0 +1,101 @@
+#include "inlet.h"
+
+#include "atomics.h"
+#include "doorbell.h"
+#include "error.h"
+
+#include <errno.h>
+#include <string.h>
+
+int inlet_open(inlet *i, endpoint *e, unsigned lane_position, unsigned producer, mpp_error *err)
+{
+    unsigned lane = e->lanes[lane_position];
+    *i = (inlet){.lane = lane, .lane_position = lane_position, .producer = producer};
+    if (!ring_reader_open(&i->ring, mesh_channel(e->mesh, lane, producer, e->index), NULL, e->mesh->l.ring_size))
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: lane %u, channel %u->%u: positions", e->mesh->id,
+                         lane, producer, e->index);
+    return 0;
+}
+
+void inlet_close(inlet *i)
+{
+    segment_unmap_twice(i->ring.bytes, i->ring.size);
+    i->ring.bytes = NULL;
+}
+
+static bool map(inlet *i, endpoint *e)
+{
+    const layout *l = &e->mesh->l;
+    uint64_t at = layout_ring_offset(l, layout_channel_number(l, i->lane, i->producer, e->index));
+    i->ring.bytes = segment_map_twice(e->mesh->segment, at, l->ring_size);
+    if (!i->ring.bytes)
+        endpoint_fail(e, MPP_S_FAILED, false, "consumer %u cannot map the ring from producer %u: %s", e->index,
+                      i->producer, strerror(errno));
+    return i->ring.bytes != NULL;
+}
+
+static int corrupt(const inlet *i, endpoint *e, const char *what)
+{
+    endpoint_corrupt(e, i->lane, i->producer, what);
+    return -1;
+}
+
+int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
+{
+    uint64_t unread = ring_unread(&i->ring);
+    if (unread == 0)
+        return 0;
+    if (unread == RING_CORRUPT)
+        return corrupt(i, e, "the producer's position");
+    if (!i->ring.bytes && !map(i, e))
+        return -1;
+    layout_frame header; /* copied once: it is the peer's */
+    if (unread < sizeof header)
+        return corrupt(i, e, "a frame shorter than its header");
+    memcpy(&header, ring_head(&i->ring), sizeof header);
+    f->stream = header.stream_id >> 16;
+    f->len = header.len & ~LAYOUT_CONTINUED;
+    f->continued = header.len & LAYOUT_CONTINUED;
+    f->size = sizeof header + (((uint64_t) f->len + 7) & ~UINT64_C(7));
+    f->position = i->ring.head;
+    f->data = ring_head(&i->ring) + sizeof header;
+    if (f->size > unread)
+        return corrupt(i, e, "a frame's length");
+    if ((header.stream_id & 0xffff) != i->producer || f->stream >= e->mesh->l.streams ||
+        f->stream % e->mesh->l.lanes != i->lane)
+        return corrupt(i, e, "a frame's stream id");
+    return 1;
+}
+
+void inlet_release(inlet *i, endpoint *e)
+{
+    layout_channel *c = i->ring.shared;
+    if (i->ring.read == i->ring.head)
+        return;
+    ring_release(&i->ring);
+    doorbell_fence(); /* [D2]: after [S1] */
+    uint64_t want = load_relaxed(&c->want);
+    if (want == LAYOUT_NEVER || (int64_t) (i->ring.read - want) < 0)
+        return;
+    if (doorbell_wake(endpoint_peer(e, i->lane, i->producer), LAYOUT_WANTS_SPACE)) {
+        endpoint_ring(e, i->lane, i->producer);
+        count_add(&c->rung_back, 1);
+    }
+}
+
+void inlet_pass(inlet *i, endpoint *e, uint64_t size)
+{
+    i->ring.head += size;
+    if (i->ring.head - i->ring.read >= i->ring.size / 4)
+        inlet_release(i, e);
+}
+
+inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream)
+{
+    const layout_end *end = layout_end_of(&e->mesh->l, i->ring.shared, stream);
+    uint64_t word = load_acquire(&end->word); /* [E2] pairs with [E1]: positions, and frames, are there before it */
+    return (inlet_end){.run = (unsigned) (word >> 8),
+                       .state = word & 0xff,
+                       .begin = load_relaxed(&end->begin),
+                       .end = load_relaxed(&end->end)};
+}

@@ -1,0 +1,39 @@
+/* inlet.h - a consumer's end of one channel: the frame at the ring's head */
+#ifndef INLET_H
+#define INLET_H
+
+#include "endpoint.h"
+#include "ring.h"
+
+typedef struct inlet {
+    ring_reader ring;
+    unsigned lane, lane_position, producer;
+    uint64_t out; /* size of the frame at the head when that is in the caller's hands, else 0 */
+} inlet;
+
+typedef struct inlet_frame {
+    unsigned stream; /* logical */
+    const unsigned char *data;
+    uint32_t len;
+    bool continued;
+    uint64_t position, size; /* of the frame in the ring */
+} inlet_frame;
+
+int inlet_open(inlet *i, endpoint *e, unsigned lane_position, unsigned producer, mpp_error *err);
+void inlet_close(inlet *i);
+
+/* The frame at the head, validated; 1: *f is it, 0: there is none, -1: recorded as corrupt. */
+int inlet_head(inlet *i, endpoint *e, inlet_frame *f);
+/* Done with the frame.  The producer is told when a useful part of the ring is free, or by inlet_release(). */
+void inlet_pass(inlet *i, endpoint *e, uint64_t size);
+/* Give back what was passed, and ring the producer if it waits for that. */
+void inlet_release(inlet *i, endpoint *e);
+
+/* How the stream stands on this channel. */
+typedef struct inlet_end {
+    unsigned run, state;
+    uint64_t begin, end;
+} inlet_end;
+inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream);
+
+#endif

@@ -1,0 +1,49 @@
+#include "liveness.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int liveness_watch(pid_t pid)
+{
+    return (int) syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by nature */
+}
+
+/* /proc/PID/stat behind the command's name, which may hold anything: " S 1 2 ..." */
+static const char *stat_fields(pid_t pid, char *buffer, size_t size)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    ssize_t n = read(fd, buffer, size - 1);
+    close(fd);
+    if (n <= 0)
+        return NULL;
+    buffer[n] = 0;
+    char *end = strrchr(buffer, ')');
+    return end && end[1] == ' ' ? end + 2 : NULL;
+}
+
+char liveness_state(pid_t pid)
+{
+    char buffer[1024];
+    const char *p = stat_fields(pid, buffer, sizeof buffer);
+    return p ? *p : 0;
+}
+
+uint64_t liveness_start_time(pid_t pid)
+{
+    char buffer[1024];
+    const char *p = stat_fields(pid, buffer, sizeof buffer);
+    for (unsigned field = 3; p && field < 22; field++) { /* field 3 is the state, 22 the start time (proc(5)) */
+        p = strchr(p, ' ');
+        if (p)
+            p++;
+    }
+    return p ? strtoull(p, NULL, 10) : 0;
+}

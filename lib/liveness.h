@@ -1,0 +1,17 @@
+/* liveness.h - who lives: the Linux part (pidfd, /proc)
+ *
+ * The record lock is the truth about who holds a slot; a pidfd is the prompt news that its holder died.  A pid can be
+ * reused between learning and opening it, so whoever opens a pidfd must look at the lock again afterwards. */
+#ifndef LIVENESS_H
+#define LIVENESS_H
+
+#include "mpp.h"
+
+/* A descriptor that becomes readable when the process ends; -1 with errno (ESRCH: it has). */
+int liveness_watch(pid_t pid);
+/* The time at which the process started, in the kernel's ticks; 0: there is no such process. */
+uint64_t liveness_start_time(pid_t pid);
+/* The process's state letter (R S D T t Z ...), 0: unknown. */
+char liveness_state(pid_t pid);
+
+#endif

@@ -1,0 +1,654 @@
+#include "mesh.h"
+
+#include "atomics.h"
+#include "doorbell.h"
+#include "error.h"
+#include "liveness.h"
+#include "record.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <uuid/uuid.h>
+
+/* ---- making ------------------------------------------------------------------------------------- */
+
+/* Bytes for layout_header.texts, collected while streams are checked. */
+typedef struct texts {
+    char *data;
+    uint32_t size;
+} texts;
+
+static bool texts_add(texts *t, const char *text, uint32_t *at, uint32_t *size)
+{
+    size_t n = text ? strlen(text) : 0;
+    *at = t->size;
+    *size = (uint32_t) n;
+    if (n == 0)
+        return true;
+    if (n > UINT32_MAX / 2 - t->size)
+        return false;
+    char *p = realloc(t->data, t->size + n);
+    if (!p)
+        return false;
+    memcpy(p + t->size, text, n);
+    t->data = p;
+    t->size += (uint32_t) n;
+    return true;
+}
+
+static bool name_valid(const char *name)
+{
+    size_t n = strlen(name);
+    if (n < 1 || n > MPP_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char) name[i] <= ' ' || name[i] == '=' || name[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind, const char **bounds, mpp_error *err)
+{
+    static const char *const names[] = {"hash", "round-robin", "any", NULL, "broadcast"};
+    *bounds = NULL;
+    if (!o->partition) {
+        *kind = o->key ? MPP_HASH : MPP_ROUND_ROBIN;
+        return 0;
+    }
+    if (strncmp(o->partition, "range:", 6) == 0) {
+        *kind = MPP_RANGE;
+        *bounds = o->partition + 6;
+        return 0;
+    }
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i] && strcmp(o->partition, names[i]) == 0) {
+            *kind = (mpp_partition_kind) i;
+            return 0;
+        }
+    return error_set(err, MPP_S_USAGE, 0,
+                     "stream '%s': no partition '%s'; there are hash, round-robin, any, range:B1,B2,... and broadcast",
+                     o->name, o->partition);
+}
+
+/* No text: no key, the whole record. */
+static int key_make(const char *text, char separator, key *k, mpp_error *err)
+{
+    if (text && *text)
+        return key_parse(text, separator, k, err);
+    *k = (key){.separator = (unsigned char) separator};
+    return 0;
+}
+
+static int stream_make(const mpp_stream_options *o, unsigned consumers, layout_stream *s, texts *t, mpp_error *err)
+{
+    if (!o->name || !name_valid(o->name))
+        return error_set(err, MPP_S_USAGE, 0, "'%s' cannot be a stream's name: 1 to %d bytes, no blanks, no '='",
+                         o->name ? o->name : "", MPP_NAME_MAX);
+    if (!record_format_valid(&o->format))
+        return error_set(err, MPP_S_USAGE, 0, "stream '%s': not a record format (a fixed record has at least 1 byte)",
+                         o->name);
+    key k;
+    key_ranges r;
+    mpp_partition_kind kind = MPP_HASH;
+    const char *bounds;
+    if (key_make(o->key, o->separator, &k, err) < 0 || partition_parse(o, &kind, &bounds, err) < 0)
+        return -1;
+    if (kind == MPP_RANGE) {
+        if (key_ranges_parse(bounds, &k, consumers, &r, err) < 0)
+            return -1;
+        key_ranges_free(&r);
+    }
+    *s = (layout_stream){.kind = (uint32_t) o->format.kind,
+                         .delimiter = o->format.delimiter,
+                         .size = o->format.size,
+                         .partition = (uint32_t) kind,
+                         .separator = (unsigned char) o->separator};
+    strcpy(s->name, o->name);
+    if (!texts_add(t, o->key, &s->key_at, &s->key_size) || !texts_add(t, bounds, &s->bounds_at, &s->bounds_size))
+        return error_set(err, MPP_S_ERROR, ENOMEM, "stream '%s'", o->name);
+    return 0;
+}
+
+static int streams_make(const mpp_mesh_options *o, layout_stream *streams, unsigned n, texts *t, mpp_error *err)
+{
+    static const mpp_stream_options only = {.name = "0", .format = {.delimiter = '\n'}, .separator = '\t'};
+    for (unsigned i = 0; i < n; i++) {
+        if (stream_make(o->n_streams ? &o->streams[i] : &only, o->consumers, &streams[i], t, err) < 0)
+            return -1;
+        for (unsigned j = 0; j < i; j++)
+            if (strcmp(streams[j].name, streams[i].name) == 0)
+                return error_set(err, MPP_S_USAGE, 0, "two streams are named '%s'", streams[i].name);
+    }
+    return 0;
+}
+
+static uint64_t ring_size_default(uint64_t channels)
+{
+    uint64_t size = LAYOUT_RING_DEFAULT;
+    while (size > LAYOUT_RING_MIN && channels * size > LAYOUT_RINGS_TOTAL)
+        size /= 2;
+    return size;
+}
+
+static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, mpp_error *err)
+{
+    unsigned streams = o->n_streams ? o->n_streams : 1;
+    *l = (layout){.producers = o->producers,
+                  .consumers = o->consumers,
+                  .streams = streams,
+                  .lanes = o->lanes ? o->lanes : streams,
+                  .ring_size = o->ring_size,
+                  .texts_size = texts_size};
+    if (l->ring_size == 0)
+        l->ring_size = ring_size_default((uint64_t) l->producers * l->consumers * l->lanes);
+    const char *field;
+    if (!layout_compute(l, &field))
+        return error_set(err, MPP_S_USAGE, 0,
+                         "the number of %s cannot be: 1 to %d producers and consumers, 1 to %d streams, at most as many "
+                         "lanes as streams, rings of a power of two from 64K to 1G",
+                         field, MPP_PARTICIPANTS_MAX, MPP_STREAMS_MAX);
+    return 0;
+}
+
+/* The directory for sockets, and a check that the longest path fits and that it can be made. */
+static int socket_directory(const layout *l, const char *short_id, char *directory, mpp_error *err)
+{
+    const char *base = getenv("XDG_RUNTIME_DIR");
+    if (!base || !*base)
+        base = getenv("TMPDIR");
+    if (!base || !*base)
+        base = "/tmp";
+    char longest[PATH_MAX];
+    unsigned last = (l->producers > l->consumers ? l->producers : l->consumers) - 1;
+    int n = snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.%u.sock", base, short_id, last, l->lanes - 1);
+    if (l->lanes == 1)
+        n = snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last);
+    if (base[0] != '/')
+        return error_set(err, MPP_S_USAGE, 0, "the directory for sockets, '%s', is not an absolute path; set "
+                         "XDG_RUNTIME_DIR or TMPDIR to one", base);
+    if (n >= LAYOUT_SOCKET_PATH_MAX)
+        return error_set(err, MPP_S_USAGE, 0, "the socket path '%.200s' has %d bytes and the limit is %d; set "
+                         "XDG_RUNTIME_DIR or TMPDIR to a shorter directory", longest, n + 1, LAYOUT_SOCKET_PATH_MAX);
+    if (access(base, W_OK | X_OK) < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot put sockets into '%s' (XDG_RUNTIME_DIR, else TMPDIR, "
+                         "else /tmp)", base);
+    snprintf(directory, LAYOUT_SOCKET_PATH_MAX, "%.80s/mpp_%s", base, short_id);
+    return 0;
+}
+
+static int header_make(const mpp_mesh_options *o, const layout *l, layout_header *h, char *id, mpp_error *err)
+{
+    char text[37], short_id[13];
+    uuid_generate_random(h->uuid);
+    uuid_unparse_lower(h->uuid, text);
+    snprintf(short_id, sizeof short_id, "%.8s%.4s", text, text + 9);
+    snprintf(id, MPP_NAME_MAX + 1, "%s", o->name ? o->name : short_id);
+    if (o->name)
+        snprintf(h->name, sizeof h->name, "%s", o->name);
+    if (socket_directory(l, short_id, h->socket_dir, err) < 0)
+        return -1;
+    if (o->pid) {
+        h->watch_start = liveness_start_time(o->pid);
+        if (!h->watch_start)
+            return error_set(err, MPP_S_USAGE, 0, "there is no process %d (--pid)", (int) o->pid);
+    }
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    h->version = LAYOUT_VERSION;
+    h->keep = o->keep;
+    h->producers = l->producers;
+    h->consumers = l->consumers;
+    h->streams = l->streams;
+    h->lanes = l->lanes;
+    h->ring_size = l->ring_size;
+    h->max_record = o->max_record ? o->max_record : LAYOUT_MAX_RECORD;
+    h->segment_size = l->segment_size;
+    h->texts_size = l->texts_size;
+    h->watch_pid = o->pid;
+    h->created_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+    if (h->max_record > LAYOUT_MAX_RECORD_MAX)
+        return error_set(err, MPP_S_USAGE, 0, "--max-record: at most 1T");
+    return 0;
+}
+
+static void channels_make(const layout *l, void *base)
+{
+    uint64_t n = (uint64_t) l->lanes * l->producers * l->consumers;
+    for (uint64_t i = 0; i < n; i++)
+        store_relaxed(&layout_channel_at(l, base, i)->want, LAYOUT_NEVER);
+}
+
+static int publish(segment *s, const char *id, mpp_error *err)
+{
+    char path[SEGMENT_PATH_MAX];
+    if (!segment_path(id, path))
+        return error_set(err, MPP_S_USAGE, 0,
+                         "'%s' cannot be a mesh's name: letters, digits, '.', '_' and '-', at most %d", id,
+                         MPP_NAME_MAX);
+    if (segment_publish(s, id) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return error_set(err, MPP_S_ERROR, 0,
+                         "there is a mesh '%s' already; remove it with mpp-create --remove, or take another --name", id);
+    return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'", id);
+}
+
+static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, char *id, mpp_error *err)
+{
+    layout l;
+    layout_header header = {0};
+    segment *s;
+    unsigned n = o->n_streams ? o->n_streams : 1;
+    if (o->producers < 1 || o->producers > MPP_PARTICIPANTS_MAX || o->consumers < 1 ||
+        o->consumers > MPP_PARTICIPANTS_MAX)
+        return geometry(o, 0, &l, err);
+    if (streams_make(o, streams, n, t, err) < 0 || geometry(o, t->size, &l, err) < 0 ||
+        header_make(o, &l, &header, id, err) < 0 || segment_create(l.segment_size, l.rings_at, &s, err) < 0)
+        return -1;
+    char *base = segment_base(s);
+    memcpy(base, &header, sizeof header);
+    memcpy(base + l.streams_at, streams, n * sizeof *streams);
+    if (t->size)
+        memcpy(base + l.texts_at, t->data, t->size);
+    channels_make(&l, base);
+    store_release(&((layout_header *) base)->magic, LAYOUT_MAGIC); /* [M1] the last word */
+    int result = publish(s, id, err);
+    segment_close(&s);
+    return result;
+}
+
+int mpp_mesh_create(const mpp_mesh_options *o, mpp_mesh **mesh, mpp_error *err)
+{
+    char id[MPP_NAME_MAX + 1];
+    texts t = {0};
+    if (o->n_streams > MPP_STREAMS_MAX)
+        return error_set(err, MPP_S_USAGE, 0, "at most %d streams", MPP_STREAMS_MAX);
+    if (o->name && strlen(o->name) > MPP_NAME_MAX)
+        return error_set(err, MPP_S_USAGE, 0, "a mesh's name has at most %d bytes", MPP_NAME_MAX);
+    layout_stream *streams = calloc(o->n_streams ? o->n_streams : 1, sizeof *streams);
+    int result = streams ? make(o, streams, &t, id, err) : error_set(err, MPP_S_ERROR, ENOMEM, "cannot make a mesh");
+    free(streams);
+    free(t.data);
+    return result < 0 ? -1 : mpp_mesh_open(id, mesh, err);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
+{
+    uint64_t magic = load_acquire(&h->magic); /* [M2] of a copy: a mesh has a name only when it is complete */
+    if (magic == 0)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is half made; mpp-create --gc removes it", m->id);
+    if (magic != LAYOUT_MAGIC)
+        return error_set(err, MPP_S_CORRUPT, 0, "'%s' is not a mesh (no magic)", m->id);
+    if (h->version != LAYOUT_VERSION)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' has layout version %u, this program knows %d", m->id,
+                         h->version, LAYOUT_VERSION);
+    m->l = (layout){.producers = h->producers,
+                    .consumers = h->consumers,
+                    .streams = h->streams,
+                    .lanes = h->lanes,
+                    .ring_size = h->ring_size,
+                    .texts_size = h->texts_size};
+    const char *field;
+    if (!layout_compute(&m->l, &field))
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's %s is out of bounds", m->id, field);
+    if (h->segment_size != m->l.segment_size || segment_size(m->segment) < m->l.segment_size)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its segment has %llu bytes and should have %llu",
+                         m->id, (unsigned long long) segment_size(m->segment),
+                         (unsigned long long) m->l.segment_size);
+    if (h->max_record < 1 || h->max_record > LAYOUT_MAX_RECORD_MAX)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's max_record is out of bounds", m->id);
+    if (h->socket_dir[0] != '/' || !memchr(h->socket_dir, 0, sizeof h->socket_dir))
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's socket_dir is not a path", m->id);
+    memcpy(m->socket_dir, h->socket_dir, sizeof m->socket_dir);
+    memcpy(m->uuid, h->uuid, sizeof m->uuid);
+    m->max_record = h->max_record;
+    m->created_ns = h->created_ns;
+    m->watch_pid = h->watch_pid;
+    m->watch_start = h->watch_start;
+    m->keep = h->keep != 0;
+    return 0;
+}
+
+static char *text_copy(const mpp_mesh *m, uint32_t at, uint32_t size)
+{
+    if (at > m->l.texts_size || size > m->l.texts_size - at)
+        return NULL;
+    return strndup((char *) m->base + m->l.texts_at + at, size);
+}
+
+static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
+{
+    layout_stream s;
+    mesh_stream *out = &m->streams[i];
+    memcpy(&s, (char *) m->base + m->l.streams_at + i * sizeof s, sizeof s);
+    s.name[MPP_NAME_MAX] = 0;
+    mpp_format format = {(mpp_format_kind) s.kind, (unsigned char) s.delimiter, s.size};
+    if (!name_valid(s.name) || !record_format_valid(&format) || s.partition > MPP_BROADCAST || s.separator > 255)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: entry %u of its stream table", m->id, i);
+    char *text = text_copy(m, s.key_at, s.key_size);
+    char *bounds = text_copy(m, s.bounds_at, s.bounds_size);
+    out->info = (mpp_stream_info){.name = strdup(s.name),
+                                  .format = format,
+                                  .partition = (mpp_partition_kind) s.partition,
+                                  .key = s.key_size ? text : NULL,
+                                  .separator = (char) s.separator,
+                                  .lane = i % m->l.lanes};
+    bool ok = text && bounds && out->info.name && key_make(text, (char) s.separator, &out->key, NULL) == 0;
+    if (ok && s.partition == MPP_RANGE)
+        ok = key_ranges_parse(bounds, &out->key, m->l.consumers, &out->ranges, NULL) == 0;
+    free(bounds);
+    if (!s.key_size)
+        free(text);
+    return ok ? 0
+              : error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: key or partition of stream '%s'", m->id,
+                          s.name);
+}
+
+static int mesh_load(mpp_mesh *m, mpp_error *err)
+{
+    layout_header h;
+    ssize_t n = segment_peek(m->segment, &h, sizeof h);
+    if (n < (ssize_t) sizeof h)
+        return error_set(err, MPP_S_CORRUPT, 0, "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it",
+                         m->id);
+    if (header_check(m, &h, err) < 0)
+        return -1;
+    if (segment_map(m->segment, m->l.rings_at) < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot map mesh '%s'", m->id);
+    m->base = segment_base(m->segment);
+    m->header = m->base;
+    m->streams = calloc(m->l.streams, sizeof *m->streams);
+    if (!m->streams)
+        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", m->id);
+    for (unsigned i = 0; i < m->l.streams; i++)
+        if (stream_open(m, i, err) < 0)
+            return -1;
+    return 0;
+}
+
+int mpp_mesh_open(const char *id, mpp_mesh **mesh, mpp_error *err)
+{
+    mpp_mesh *m = calloc(1, sizeof *m);
+    *mesh = NULL;
+    if (!m)
+        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", id);
+    snprintf(m->id, sizeof m->id, "%s", id);
+    if (segment_open(id, &m->segment, err) < 0 || mesh_load(m, err) < 0) {
+        mpp_mesh_close(&m);
+        return -1;
+    }
+    *mesh = m;
+    return 0;
+}
+
+void mpp_mesh_close(mpp_mesh **mesh)
+{
+    mpp_mesh *m = *mesh;
+    *mesh = NULL;
+    if (!m)
+        return;
+    for (unsigned i = 0; m->streams && i < m->l.streams; i++) {
+        key_ranges_free(&m->streams[i].ranges);
+        free((char *) m->streams[i].info.name);
+        free((char *) m->streams[i].info.key);
+    }
+    free(m->streams);
+    segment_close(&m->segment);
+    free(m);
+}
+
+const char *mpp_mesh_id(const mpp_mesh *m)
+{
+    return m->id;
+}
+
+unsigned mpp_mesh_producers(const mpp_mesh *m)
+{
+    return m->l.producers;
+}
+
+unsigned mpp_mesh_consumers(const mpp_mesh *m)
+{
+    return m->l.consumers;
+}
+
+unsigned mpp_mesh_streams(const mpp_mesh *m)
+{
+    return m->l.streams;
+}
+
+uint64_t mpp_mesh_max_record(const mpp_mesh *m)
+{
+    return m->max_record;
+}
+
+const mpp_stream_info *mpp_mesh_stream(const mpp_mesh *m, unsigned stream)
+{
+    return stream < m->l.streams ? &m->streams[stream].info : NULL;
+}
+
+int mpp_mesh_find_stream(const mpp_mesh *m, const char *name)
+{
+    for (unsigned i = 0; i < m->l.streams; i++)
+        if (strcmp(m->streams[i].info.name, name) == 0)
+            return (int) i;
+    return -1;
+}
+
+int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *bytes, size_t len)
+{
+    const mesh_stream *s = &m->streams[stream];
+    if (s->info.partition == MPP_HASH)
+        return (int) key_hash(bytes, len, m->l.consumers);
+    if (s->info.partition == MPP_RANGE)
+        return (int) key_range_of_bytes(&s->ranges, &s->key, bytes, len);
+    return -1;
+}
+
+int mpp_record_compare(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    const mesh_stream *s = &m->streams[stream];
+    const unsigned char *x, *y;
+    size_t n, k;
+    record_body(&s->info.format, a, a_len, &x, &n);
+    record_body(&s->info.format, b, b_len, &y, &k);
+    return key_compare(&s->key, x, n, y, k);
+}
+
+int mpp_record_order(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    int order = mpp_record_compare(m, stream, a, a_len, b, b_len);
+    if (order || m->streams[stream].key.n == 0)
+        return order;
+    static const key whole = {0};
+    const unsigned char *x, *y;
+    size_t n, k;
+    record_body(&m->streams[stream].info.format, a, a_len, &x, &n);
+    record_body(&m->streams[stream].info.format, b, b_len, &y, &k);
+    return key_compare(&whole, x, n, y, k);
+}
+
+/* ---- the root cause ----------------------------------------------------------------------------- */
+
+uint32_t mesh_cause_word(const mpp_mesh *m)
+{
+    return load_acquire(&m->header->cause); /* [F2] pairs with [F1] */
+}
+
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause)
+{
+    if (mesh_cause_word(m) != 0)
+        return false;
+    mesh_slot(m, number)->cause = *cause;
+    /* [F1] pairs with [F2]: the cause is whole before anybody is sent to read it, and everything that was published
+     * before is seen by who sees the cause.  A recorder that dies before this has recorded nothing. */
+    uint32_t none = 0;
+    bool first = cas(&m->header->cause, &none, number + 1);
+    mesh_ring_all(m);
+    return first;
+}
+
+static const layout_cause *cause_of(const mpp_mesh *m)
+{
+    uint32_t word = mesh_cause_word(m);
+    return word == 0 || word > m->l.slots ? NULL : &mesh_slot(m, word - 1)->cause;
+}
+
+bool mesh_cause_final(const mpp_mesh *m)
+{
+    const layout_cause *c = cause_of(m);
+    return mesh_cause_word(m) == LAYOUT_REMOVED || (c && c->final);
+}
+
+bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
+{
+    uint32_t word = mesh_cause_word(m);
+    if (word == 0)
+        return false;
+    if (word == LAYOUT_REMOVED) {
+        error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove)", m->id);
+        return true;
+    }
+    const layout_cause *c = cause_of(m);
+    if (!c) {
+        error_set(cause, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its cause names slot %u", m->id, word - 1);
+        return true;
+    }
+    uint32_t status = c->status;
+    memset(cause, 0, sizeof *cause);
+    cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status) status : MPP_S_FAILED;
+    cause->os_error = c->os_error;
+    memcpy(cause->text, c->text, sizeof c->text - 1);
+    for (char *p = cause->text; *p; p++)
+        if ((unsigned char) *p < ' ' || *p == 0x7f)
+            *p = '?';
+    return true;
+}
+
+/* ---- coming to an end --------------------------------------------------------------------------- */
+
+bool mesh_watch_gone(const mpp_mesh *m)
+{
+    if (!m->watch_pid)
+        return false;
+    return liveness_start_time(m->watch_pid) != m->watch_start || liveness_state(m->watch_pid) == 'Z';
+}
+
+/* Nobody can come for this consumer's end any more when every producer of the lane left it unasked. */
+static bool lane_unasked(const mpp_mesh *m, unsigned lane, unsigned consumer)
+{
+    for (unsigned i = 0; i < m->l.producers; i++) {
+        layout_channel *c = mesh_channel(m, lane, i, consumer);
+        for (unsigned s = lane; s < m->l.streams; s += m->l.lanes)
+            if ((load_acquire(&layout_end_of(&m->l, c, s)->word) & 0xff) != LAYOUT_UNASKED) /* [E2] */
+                return false;
+    }
+    return true;
+}
+
+static bool slot_used(const mpp_mesh *m, unsigned number)
+{
+    uint32_t state = load_acquire(&mesh_slot(m, number)->state); /* [L2] */
+    if (state != LAYOUT_FREE)
+        return true;
+    unsigned both = m->l.producers + m->l.consumers, index = number % both;
+    return index >= m->l.producers && lane_unasked(m, number / both, index - m->l.producers);
+}
+
+bool mesh_complete(const mpp_mesh *m)
+{
+    for (unsigned i = 0; i < m->l.slots; i++)
+        if (!slot_used(m, i))
+            return false;
+    return true;
+}
+
+bool mesh_finished(const mpp_mesh *m)
+{
+    unsigned both = m->l.producers + m->l.consumers;
+    for (unsigned i = 0; i < m->l.slots; i++) {
+        layout_slot *s = mesh_slot(m, i);
+        bool live = load_acquire(&s->state) == LAYOUT_LIVE; /* [L2] */
+        if (i % both < m->l.producers ? live && load_relaxed(&s->owes) : live || !slot_used(m, i))
+            return false;
+    }
+    return true;
+}
+
+bool mesh_deserted(mpp_mesh *m)
+{
+    for (unsigned i = 0; i < m->l.slots; i++) {
+        layout_slot *s = mesh_slot(m, i);
+        if (load_acquire(&s->state) != LAYOUT_LIVE) /* [L2] */
+            continue;
+        if (segment_holder(m->segment, LAYOUT_LOCK_SLOTS + i) != 0)
+            return false;
+        uint32_t live = LAYOUT_LIVE;
+        cas(&s->state, &live, LAYOUT_DEAD);
+    }
+    return true;
+}
+
+static void sockets_remove(void *arg)
+{
+    const mpp_mesh *m = arg;
+    char path[LAYOUT_SOCKET_PATH_MAX];
+    for (unsigned lane = 0; lane < m->l.lanes; lane++) {
+        for (unsigned i = 0; i < m->l.producers; i++)
+            if (doorbell_path(path, m->socket_dir, 'p', i, lane, m->l.lanes))
+                unlink(path);
+        for (unsigned i = 0; i < m->l.consumers; i++)
+            if (doorbell_path(path, m->socket_dir, 'c', i, lane, m->l.lanes))
+                unlink(path);
+    }
+    rmdir(m->socket_dir);
+}
+
+bool mesh_unlink(mpp_mesh *m)
+{
+    return segment_unlink(m->segment, m->id, sockets_remove, m);
+}
+
+void mesh_ring_all(const mpp_mesh *m)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return; /* out of descriptors: our own death or leaving will tell them */
+    unsigned both = m->l.producers + m->l.consumers;
+    char path[LAYOUT_SOCKET_PATH_MAX];
+    for (unsigned i = 0; i < m->l.slots; i++) {
+        layout_slot *s = mesh_slot(m, i);
+        uint32_t state = load_acquire(&s->state); /* [L2] */
+        unsigned index = i % both;
+        bool producer = index < m->l.producers;
+        if ((state == LAYOUT_LIVE || (state == LAYOUT_FREE && load_relaxed(&s->pid))) &&
+            doorbell_path(path, m->socket_dir, producer ? 'p' : 'c', producer ? index : index - m->l.producers,
+                          i / both, m->l.lanes))
+            doorbell_ring(fd, path);
+    }
+    close(fd);
+}
+
+void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size)
+{
+    unsigned both = m->l.producers + m->l.consumers, index = number % both;
+    bool producer = index < m->l.producers;
+    layout_slot *s = mesh_slot(m, number);
+    char label[sizeof s->label];
+    memcpy(label, s->label, sizeof label);
+    label[sizeof label - 1] = 0;
+    for (char *p = label; *p; p++)
+        if ((unsigned char) *p < ' ' || *p == 0x7f)
+            *p = '?';
+    snprintf(text, size, "%s %u (pid %d%s%s)", producer ? "producer" : "consumer",
+             producer ? index : index - m->l.producers, (int) load_relaxed(&s->pid), *label ? ", " : "", label);
+}

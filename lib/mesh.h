@@ -1,0 +1,72 @@
+/* mesh.h - an open mesh: a segment whose geometry and stream table were copied once and validated */
+#ifndef MESH_H
+#define MESH_H
+
+#include "key.h"
+#include "layout.h"
+#include "segment.h"
+
+typedef struct mesh_stream {
+    mpp_stream_info info; /* strings are ours */
+    key key;
+    key_ranges ranges; /* MPP_RANGE */
+} mesh_stream;
+
+struct mpp_mesh {
+    segment *segment;
+    void *base;
+    layout_header *header; /* shared: only its atomic words may be read after opening */
+    layout l;
+    char id[MPP_NAME_MAX + 1];
+    char socket_dir[LAYOUT_SOCKET_PATH_MAX];
+    uint8_t uuid[16];
+    uint64_t max_record;
+    int64_t created_ns;
+    pid_t watch_pid;
+    uint64_t watch_start;
+    bool keep;
+    mesh_stream *streams;
+};
+
+static inline layout_slot *mesh_slot(const mpp_mesh *m, unsigned number)
+{
+    return layout_slot_at(&m->l, m->base, number);
+}
+static inline layout_slot *mesh_endpoint_slot(const mpp_mesh *m, unsigned lane, char role, unsigned index)
+{
+    return mesh_slot(m, layout_slot_number(&m->l, lane, role, index));
+}
+static inline layout_channel *mesh_channel(const mpp_mesh *m, unsigned lane, unsigned producer, unsigned consumer)
+{
+    return layout_channel_at(&m->l, m->base, layout_channel_number(&m->l, lane, producer, consumer));
+}
+
+/* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one.  true: it is. */
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause);
+/* The root cause's slot + 1, LAYOUT_REMOVED, or 0 [F2]. */
+uint32_t mesh_cause_word(const mpp_mesh *m);
+/* May the last one out remove a mesh that failed, although somebody never came? */
+bool mesh_cause_final(const mpp_mesh *m);
+
+/* Has the process that the mesh is tied to (--pid) gone? */
+bool mesh_watch_gone(const mpp_mesh *m);
+
+/* Is no slot held by a living process?
+ * Marks slots that are LIVE and not held as DEAD. */
+bool mesh_deserted(mpp_mesh *m);
+/* Every slot that anybody could still come for has been used. */
+bool mesh_complete(const mpp_mesh *m);
+/* Every consumer has finished and no producer owes a run. */
+bool mesh_finished(const mpp_mesh *m);
+
+/* Remove segment, sockets and directory; sockets first, the segment's name last, so that a directory never stands
+ * without its segment.  true: it was us who did. */
+bool mesh_unlink(mpp_mesh *m);
+
+/* Ring every endpoint that may be there. */
+void mesh_ring_all(const mpp_mesh *m);
+
+/* "producer 2 (pid 4711, zcat)" */
+void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size);
+
+#endif

@@ -1,0 +1,367 @@
+/* mpp.h - record streams between processes through shared memory
+ *
+ * A mesh joins P producers to C consumers.  This header is all that a program needs; mpp(7) explains the
+ * words, libmpp(3) has a complete example, lib/README.md the architecture.
+ *
+ * The library never prints, never exits and never installs a signal handler.  No call blocks but mpp_wait().
+ * That is what lets one thread hold a producer and a consumer of the same mesh and read what it writes
+ * through a ring smaller than the data: whichever end cannot go on says so, and the thread tends the other.
+ *
+ * A handle belongs to one thread at a time; different threads may use different handles of one mesh.
+ * Create, open and attach before fork() are not inherited: the child must not use its parent's handles.
+ */
+#ifndef MPP_H
+#define MPP_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- outcomes and errors ------------------------------------------------------------------------ */
+
+/* What a call on a hot path says. */
+typedef enum mpp_outcome {
+    MPP_OK = 0,      /* done */
+    MPP_WOULD_BLOCK, /* nothing was done; mpp_wait() returns when it is worth trying again */
+    MPP_CLOSED,      /* producer: every consumer has enough.  consumer: the stream has ended everywhere */
+    MPP_GONE,        /* the mesh is over because something failed; mpp_mesh_cause() says what */
+    MPP_ERROR,       /* this call failed, with an mpp_error; the mesh goes on */
+} mpp_outcome;
+
+/* Exit status of the tools, and the class of an error. */
+typedef enum mpp_status {
+    MPP_S_DONE = 0,
+    MPP_S_ERROR = 1,   /* a system call failed, input was bad, ... */
+    MPP_S_USAGE = 2,   /* the caller asked for something that cannot be */
+    MPP_S_FAILED = 3,  /* the other side reported a failure */
+    MPP_S_DIED = 4,    /* a peer died */
+    MPP_S_TIMEOUT = 5, /* a peer did not come, or nothing came from it, in time */
+    MPP_S_NO_MESH = 6, /* no such mesh, or it is over */
+    MPP_S_STALLED = 7, /* mpp-stat --why */
+    MPP_S_CORRUPT = 8, /* not a mesh, or what it holds is not valid */
+} mpp_status;
+
+enum { MPP_TEXT_MAX = 512, MPP_NAME_MAX = 63, MPP_PARTICIPANTS_MAX = 256, MPP_STREAMS_MAX = 65535 };
+
+typedef struct mpp_error {
+    mpp_status status;
+    int os_error;            /* errno when a system call was at fault, else 0 */
+    bool final;              /* nobody else is expected any more (an interrupt): the mesh goes with the last one */
+    char text[MPP_TEXT_MAX]; /* what, who, and what to do where that is not obvious; no newline */
+} mpp_error;
+
+/* ---- records, keys, partitions ------------------------------------------------------------------ */
+
+typedef enum mpp_format_kind { MPP_DELIMITED = 0, MPP_FIXED, MPP_U32LE, MPP_U32BE } mpp_format_kind;
+
+typedef struct mpp_format {
+    mpp_format_kind kind;
+    unsigned char delimiter; /* MPP_DELIMITED: the byte that ends a record */
+    uint32_t size;           /* MPP_FIXED: bytes in a record, at least 1 */
+} mpp_format;
+
+typedef enum mpp_partition_kind {
+    MPP_HASH = 0,    /* XXH3-64(key, seed 0) mod C */
+    MPP_ROUND_ROBIN, /* producer p's record k (from 0) goes to consumer (p + k) mod C */
+    MPP_ANY,         /* to a consumer that has asked: an idle one first, then the one with least unread */
+    MPP_RANGE,       /* consumer i gets the keys k with B[i] <= k < B[i+1] */
+    MPP_BROADCAST,   /* to every consumer */
+} mpp_partition_kind;
+
+/* One stream as it is declared.  Strings are borrowed for the call only. */
+typedef struct mpp_stream_options {
+    const char *name;
+    mpp_format format;
+    const char *key;       /* as in `mpp-create -k`: "2", "2nr,1"; NULL: the stream has no key */
+    char separator;        /* between fields */
+    const char *partition; /* as in `mpp-create -P`; NULL: "hash" with a key, else "round-robin" */
+} mpp_stream_options;
+
+/* One stream of an open mesh.  Owned by the mesh handle. */
+typedef struct mpp_stream_info {
+    const char *name;
+    mpp_format format;
+    mpp_partition_kind partition;
+    const char *key; /* NULL when the stream has none */
+    char separator;
+    unsigned lane;
+} mpp_stream_info;
+
+/* A whole record in [p, p + n).  *len: its bytes, delimiter or length prefix included.
+ * MPP_OK; MPP_WOULD_BLOCK: the record goes on past n, *len is 0 or, where a prefix says so, the bytes it
+ * will have; MPP_ERROR: it is, or will be, longer than max bytes (framing not counted). */
+mpp_outcome mpp_record_next(const mpp_format *f, uint64_t max, const void *p, size_t n, size_t *len);
+
+/* How many whole records there are in [p, p + n), which must hold nothing but whole ones. */
+uint64_t mpp_record_count(const mpp_format *f, const void *p, size_t n);
+
+/* ---- mesh --------------------------------------------------------------------------------------- */
+
+typedef struct mpp_mesh mpp_mesh;
+
+typedef struct mpp_mesh_options {
+    unsigned producers, consumers; /* 1 .. MPP_PARTICIPANTS_MAX */
+    const mpp_stream_options *streams;
+    unsigned n_streams;  /* 0: one stream named "0", lines, round-robin */
+    unsigned lanes;      /* 0: one for each stream */
+    uint64_t ring_size;  /* bytes, power of two, at least 64K; 0: a default by the number of channels */
+    uint64_t max_record; /* bytes; 0: 64M */
+    const char *name;    /* NULL: a random id */
+    pid_t pid;           /* the mesh is aborted when this process dies; 0: none */
+    bool keep;           /* the last one out leaves the segment for a post-mortem */
+} mpp_mesh_options;
+
+/* Make a mesh, or open one by the id or name that mpp-create printed.
+ * 0, or -1 with *err (err may be NULL).  The handle is the caller's, to be closed. */
+int mpp_mesh_create(const mpp_mesh_options *o, mpp_mesh **mesh, mpp_error *err);
+int mpp_mesh_open(const char *id, mpp_mesh **mesh, mpp_error *err);
+
+/* Close and clear *mesh.  Endpoints must have been detached before. */
+void mpp_mesh_close(mpp_mesh **mesh);
+
+/* Abort who is still there, and remove the mesh.  One that is already gone is success. */
+int mpp_mesh_remove(const char *id, mpp_error *err);
+
+/* Remove every mesh of this user that nobody can use any more (see mpp-create(1), --gc).
+ * each, when not NULL, is told of every mesh removed.  The number removed, or -1 with *err. */
+int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err);
+
+const char *mpp_mesh_id(const mpp_mesh *m); /* what mpp_mesh_open() takes */
+unsigned mpp_mesh_producers(const mpp_mesh *m);
+unsigned mpp_mesh_consumers(const mpp_mesh *m);
+unsigned mpp_mesh_streams(const mpp_mesh *m);
+uint64_t mpp_mesh_max_record(const mpp_mesh *m);
+const mpp_stream_info *mpp_mesh_stream(const mpp_mesh *m, unsigned stream);
+int mpp_mesh_find_stream(const mpp_mesh *m, const char *name); /* its number, or -1 */
+
+/* Why the mesh is over, once a call has said MPP_GONE: the first failure, with the status that a process
+ * which did not cause it should exit with.  false while nothing has failed. */
+bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause);
+
+/* Which consumer a key goes to, by the stream's own partition; -1 when the key does not decide it.
+ * key: the key fields joined by the separator, as the hash sees them. */
+int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *key, size_t len);
+
+/* Compare two records (framing included) by the stream's key and its letters; the whole record when it has
+ * none.  <0, 0, >0.  mpp_record_order() goes on with the whole records' bytes where the keys are equal,
+ * as sort(1) does. */
+int mpp_record_compare(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b,
+                       size_t b_len);
+int mpp_record_order(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b,
+                     size_t b_len);
+
+/* ---- attaching ---------------------------------------------------------------------------------- */
+
+enum { MPP_INDEX_ANY = -1 };
+
+typedef struct mpp_attach_options {
+    int index;                  /* MPP_INDEX_ANY: the first that was never used */
+    const unsigned *streams;    /* which streams this process serves; NULL: all */
+    unsigned n_streams;
+    unsigned runs;              /* producer: runs it serves of each stream; 0: until the mesh is removed */
+    int64_t attach_timeout_ms;  /* how long to wait for a peer that never came; 0: for ever */
+    int64_t timeout_ms;         /* consumer: how long without a record from an unfinished producer; 0: for ever */
+    const char *label;          /* what is behind this endpoint ("sort", "a.tsv"), for messages; may be NULL */
+} mpp_attach_options;
+
+/* What an endpoint is doing, for mpp-stat and for messages of time-outs. */
+typedef enum mpp_activity {
+    MPP_COMPUTING = 0,
+    MPP_WAITING_START,
+    MPP_WAITING_SPACE,
+    MPP_WAITING_DATA,
+    MPP_READING_INPUT,
+    MPP_WRITING_OUTPUT,
+    MPP_WAITING_COMMAND,
+    MPP_ENDING,
+} mpp_activity;
+const char *mpp_activity_text(unsigned activity); /* "waiting for data" */
+
+/* ---- producer ----------------------------------------------------------------------------------- */
+
+typedef struct mpp_producer mpp_producer;
+
+/* Registration and execution are separate: a source is registered before anyone asks, and started once for
+ * each run, by the first START, from mpp_service(). */
+typedef struct mpp_source {
+    /* Run `run` (from 1) is asked for.  0, or -1 with *err: the stream fails with that text. */
+    int (*start)(void *arg, unsigned stream, unsigned run, mpp_error *err);
+    /* Every consumer has enough of it: stop.  The run is over when this returns. */
+    void (*stop)(void *arg, unsigned stream, unsigned run);
+    void *arg;
+} mpp_source;
+
+/* Claim a producer's index in the lanes of the given streams.
+ * 0, or -1 with *err: MPP_S_USAGE no such index or held by another process, MPP_S_NO_MESH the mesh is over,
+ * MPP_S_CORRUPT, MPP_S_ERROR.  A mesh that has failed attaches, and says MPP_GONE at the first call. */
+int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer **p, mpp_error *err);
+unsigned mpp_producer_index(const mpp_producer *p);
+/* Detach and clear *p.  A stream that was begun and not ended fails. */
+void mpp_producer_detach(mpp_producer **p);
+
+/* Register the source of a stream that this producer serves.  *source is copied. */
+void mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source);
+/* Begin run 1 of a stream without being asked (--eager). */
+void mpp_begin(mpp_producer *p, unsigned stream);
+
+/* Take what consumers have asked, start and stop sources.  MPP_OK; MPP_CLOSED: every stream has had its last
+ * run, or nobody is left to ask; MPP_GONE.  Call it whenever mpp_wait() returns, and now and then between. */
+mpp_outcome mpp_service(mpp_producer *p);
+
+/* One record (without delimiter or prefix), to whom the stream's partition says.  Batched: it travels when a
+ * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's),
+ * MPP_CLOSED, MPP_GONE; MPP_ERROR with errno EINVAL: not a record of the stream's format,
+ * EMSGSIZE: longer than the mesh's max_record. */
+mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len);
+
+/* The whole records at the start of [data, data + n), framing included.  *used: the bytes that were taken, by
+ * every outcome.  MPP_OK: no whole record is left; otherwise as mpp_try_produce(). */
+mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used);
+
+/* One read(2) from fd into the stream, straight into the ring where there is one consumer.
+ * *n: bytes read.  MPP_OK: n > 0, or n == 0 at the end of fd.  MPP_WOULD_BLOCK: *n == 0, no space.
+ * MPP_ERROR: *err; err->os_error EAGAIN: fd has nothing now (what was read before is published).
+ * limit: at most so many bytes (0: any number). */
+mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err);
+/* The end of one input of the stream: a last record without its delimiter gets one.  MPP_ERROR: it ends inside
+ * a record of fixed or prefixed length; what came before it stays accepted. */
+mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err);
+
+/* Zero copy, to one consumer and without partition: room for one frame of `len` bytes at *data, valid until
+ * the commit; the caller fills it with whole records (framing included) and commits at most len bytes.
+ * mpp_reserve: MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED (this consumer has enough), MPP_GONE;
+ * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max().  mpp_commit publishes. */
+size_t mpp_frame_max(const mpp_producer *p);
+mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data);
+void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records);
+
+/* Publish what is batched. */
+void mpp_flush(mpp_producer *p);
+/* The run of this stream ends well, after what was produced.  Never needs room. */
+void mpp_end(mpp_producer *p, unsigned stream);
+/* Something failed on this side: the first failure in a mesh is its root cause.  err->text goes to everybody;
+ * what was produced before is delivered.  true: ours is the root cause. */
+bool mpp_producer_fail(mpp_producer *p, const mpp_error *err);
+/* Count records also where that costs a pass over the data (gather of delimited records). */
+void mpp_producer_count(mpp_producer *p, bool on);
+
+typedef struct mpp_totals {
+    uint64_t records; /* UINT64_MAX: not counted */
+    uint64_t bytes;   /* framing included */
+    uint64_t no_key;  /* records without a field of the key */
+    uint64_t dropped; /* records for consumers that had enough */
+} mpp_totals;
+void mpp_producer_totals(const mpp_producer *p, mpp_totals *t);
+
+/* ---- consumer ----------------------------------------------------------------------------------- */
+
+typedef struct mpp_consumer mpp_consumer;
+
+/* Whole records of one producer.  Valid until released. */
+typedef struct mpp_batch {
+    const unsigned char *data; /* may still be in shared memory: check what you read, and read it once */
+    size_t len;
+    unsigned producer, stream;
+} mpp_batch;
+
+int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer **c, mpp_error *err);
+unsigned mpp_consumer_index(const mpp_consumer *c);
+/* Detach and clear *c: streams that were started and have not ended are cancelled. */
+void mpp_consumer_detach(mpp_consumer **c);
+
+/* Ask every producer for the next run of the stream.  MPP_OK; MPP_WOULD_BLOCK: the run before is not over
+ * everywhere yet; MPP_GONE. */
+mpp_outcome mpp_start(mpp_consumer *c, unsigned stream);
+/* The next whole records, of any producer (fairly) or of one.  One batch per stream and producer may be held.
+ * MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED, MPP_GONE (all that was published has been handed out). */
+enum { MPP_PRODUCER_ANY = -1 };
+mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
+void mpp_release(mpp_consumer *c, mpp_batch *batch);
+/* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
+void mpp_cancel(mpp_consumer *c, unsigned stream);
+/* As mpp_producer_fail(). */
+bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err);
+
+/* ---- waiting ------------------------------------------------------------------------------------ */
+
+/* One pollable descriptor for an endpoint: readable when a doorbell rang or a peer died.  It tells only between
+ * mpp_arm() and mpp_disarm(): mpp_arm() is true when it is safe to sleep, false when there is something to do
+ * already; mpp_disarm() must follow either.  mpp_wait() does all of it. */
+int mpp_producer_fd(const mpp_producer *p);
+int mpp_consumer_fd(const mpp_consumer *c);
+bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity);
+void mpp_disarm(mpp_producer *p, mpp_consumer *c);
+
+/* Is every participant of the mesh there, or has it been?  MPP_WOULD_BLOCK: not yet, and mpp_wait() returns when they
+ * are; MPP_GONE.  p or c may be NULL. */
+mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c);
+
+/* Sleep until something that said MPP_WOULD_BLOCK is worth another try, a consumer asks or cancels, the mesh is
+ * over, one of fds is ready (revents are set), or deadline_ns (CLOCK_MONOTONIC; 0: none) has passed.  p or c
+ * may be NULL.  activity: what to publish when the mesh itself is not what we wait for.
+ * 1: something happened; 0: the deadline passed; -1 with errno (EINTR). */
+int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pollfd *fds, unsigned n_fds,
+             int64_t deadline_ns);
+int64_t mpp_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+
+/* ---- snapshot ----------------------------------------------------------------------------------- */
+
+typedef struct mpp_participant {
+    char role; /* 'p' or 'c' */
+    unsigned index, lane;
+    const char *state; /* "free" "live" "done" "dead" */
+    pid_t pid;
+    char label[32];
+    const char *activity; /* NULL unless live */
+    int channel;          /* the peer's index it waits for space from, or -1 */
+    int64_t since_ns;     /* CLOCK_MONOTONIC; 0: unknown */
+} mpp_participant;
+
+typedef struct mpp_counters {
+#define COUNTER(name, kind, unit, side, prose) uint64_t name;
+#include "counters.def"
+#undef COUNTER
+} mpp_counters;
+
+typedef struct mpp_channel {
+    unsigned lane, producer, consumer;
+    uint64_t fill; /* bytes published and not released */
+    mpp_counters counters;
+} mpp_channel;
+
+/* A copy of a mesh's state at about one moment.  Owned by the caller. */
+typedef struct mpp_snapshot {
+    char id[MPP_NAME_MAX + 1];
+    char uuid[37];
+    const char *state; /* "new" "live" "closed" "failed" "removed" */
+    const char *garbage; /* why --gc would remove it, or NULL */
+    int64_t taken_ns;       /* CLOCK_MONOTONIC */
+    int64_t created_ns;     /* CLOCK_REALTIME */
+    uint64_t segment_size, ring_size, max_record;
+    unsigned producers, consumers, lanes, n_streams;
+    pid_t watch_pid;
+    bool keep;
+    mpp_error cause; /* status MPP_S_DONE: none */
+    mpp_stream_info *streams;
+    mpp_participant *participants; /* by lane, producers before consumers */
+    unsigned n_participants;
+    mpp_channel *channels; /* those with traffic or fill */
+    unsigned n_channels;
+    mpp_mesh *mesh;
+} mpp_snapshot;
+
+int mpp_snapshot_take(const char *id, mpp_snapshot **s, mpp_error *err);
+void mpp_snapshot_free(mpp_snapshot **s);
+/* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1. */
+int mpp_mesh_list(char ***ids);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,69 @@
+/* outlet.h - a producer's end of one channel: frames built in place at the ring's tail
+ *
+ *   published ... | header | whole records (len) | unfinished record (extra) | free ...
+ *                 ^ tail = write
+ *
+ * The open frame grows behind its header and nothing of it is visible before it is published.  What is published is
+ * told to the consumer when a useful part of the ring is due, or by outlet_bell() before the producer sleeps.
+ */
+#ifndef OUTLET_H
+#define OUTLET_H
+
+#include "endpoint.h"
+#include "ring.h"
+
+typedef struct outlet {
+    ring_writer ring;
+    unsigned lane, lane_position, consumer;
+    int stream;      /* whose frame is open, -1: none */
+    uint32_t len;    /* whole records in the open frame */
+    uint32_t extra;  /* bytes of an unfinished record behind them */
+    uint64_t records; /* in the open frame */
+    uint64_t due;    /* bytes published and not told */
+    uint64_t need;   /* bytes of room that somebody waits for, 0: nobody */
+    bool end_wanted; /* ... or: that the consumer drains to `end` */
+    uint64_t end;
+} outlet;
+
+/* Largest payload of one frame. */
+static inline uint32_t outlet_frame_max(uint64_t ring_size)
+{
+    uint64_t quarter = ring_size / 4 < 256 << 10 ? ring_size / 4 : 256 << 10;
+    return (uint32_t) (quarter - sizeof(layout_frame));
+}
+
+/* 0, or -1 with *err.  The ring is mapped at the first use. */
+int outlet_open(outlet *o, endpoint *e, unsigned lane_position, unsigned consumer, mpp_error *err);
+void outlet_close(outlet *o);
+
+/* Where the next n bytes of the stream's open frame go; a frame of another stream, or one that would grow over
+ * `limit`, is published first.  NULL: no room (noted for the wait), or endpoint_gone() by now. */
+unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, size_t limit);
+/* The n bytes that were written there are whole records. */
+static inline void outlet_add(outlet *o, size_t n, uint64_t records)
+{
+    o->len += (uint32_t) n;
+    o->records += records;
+}
+
+/* Publish the whole records of the open frame; an unfinished one moves into the next frame. */
+void outlet_publish(outlet *o, endpoint *e);
+/* The same, also when the frame is empty (an empty record). */
+void outlet_publish_now(outlet *o, endpoint *e);
+/* Publish all of the open frame's bytes as a part of a record that goes on. */
+void outlet_publish_part(outlet *o, endpoint *e);
+/* Forget the open frame of the stream. */
+void outlet_drop(outlet *o, unsigned stream);
+/* Ring the consumer if it sleeps and something is due. */
+void outlet_bell(outlet *o, endpoint *e);
+
+/* Say how the stream's run stands on this channel. */
+void outlet_begin(outlet *o, endpoint *e, unsigned stream, unsigned run);
+void outlet_end(outlet *o, endpoint *e, unsigned stream, unsigned run, unsigned state);
+
+/* For the wait: publish from which position on we want to be woken; is it there already? */
+void outlet_want(outlet *o);
+bool outlet_satisfied(const outlet *o);
+void outlet_unwant(outlet *o);
+
+#endif

@@ -1,0 +1,107 @@
+/* partition.c - which consumer a record goes to */
+#include "producer.h"
+
+#include "atomics.h"
+#include "record.h"
+
+static uint64_t unread(const outlet *o)
+{
+    uint64_t read = load_relaxed(&o->ring.shared->read); /* a hint: what is overwritten is decided in ring_space() */
+    uint64_t waiting = o->ring.tail + o->len - read;
+    return waiting <= 2 * o->ring.size ? waiting : 0;
+}
+
+static bool has_room(const outlet *o, size_t len)
+{
+    return o->ring.size - 64 > unread(o) + len; /* 64: headers and padding */
+}
+
+static bool idle(const endpoint *e, const outlet *o)
+{
+    return load_relaxed(&mesh_endpoint_slot(e->mesh, o->lane, 'c', o->consumer)->armed) & LAYOUT_WANTS_DATA;
+}
+
+/* An idle one first, then the one with least unread, among those that have asked and have room.  The favourite keeps
+ * its place for a quarter of what it has unread: single records while consumers wait for work, larger lots when all are
+ * busy. */
+static int least_loaded(mpp_producer *p, producer_stream *s, size_t len)
+{
+    const registry *r = &s->registry;
+    int best = PARTITION_BLOCKED;
+    uint64_t least = UINT64_MAX;
+    for (unsigned j = 0; j < r->consumers; j++) {
+        outlet *o = &s->outlets[j];
+        if (registry_has_enough(r, j) || (r->asked[j] < r->run && !r->eager))
+            continue;
+        uint64_t waiting = unread(o);
+        if (waiting == 0 && idle(&p->end, o)) {
+            best = (int) j;
+            least = 0;
+            break;
+        }
+        if (waiting < least && has_room(o, len)) {
+            best = (int) j;
+            least = waiting;
+        }
+    }
+    if (best >= 0) {
+        s->favourite = (unsigned) best;
+        s->favour = least / 4 < 16384 ? least / 4 : 16384;
+    }
+    return best;
+}
+
+static int any(mpp_producer *p, producer_stream *s, size_t len)
+{
+    size_t frame = outlet_frame_max(s->outlets[0].ring.size);
+    size_t part = len < frame ? len : frame;
+    if (s->favour >= len && !registry_has_enough(&s->registry, s->favourite) &&
+        has_room(&s->outlets[s->favourite], part))
+        return (int) s->favourite;
+    int target = least_loaded(p, s, part);
+    for (unsigned j = 0; target == PARTITION_BLOCKED && j < s->registry.consumers; j++)
+        if (!registry_has_enough(&s->registry, j)) { /* whoever has room first */
+            outlet_publish(&s->outlets[j], &p->end);
+            s->outlets[j].need = part + 64;
+        }
+    return target;
+}
+
+static unsigned by_key(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len)
+{
+    const mesh_stream *d = s->declared;
+    const unsigned char *body, *bytes;
+    size_t n;
+    record_body(&d->info.format, record, len, &body, &n);
+    if (d->key.n == 0) {
+        bytes = body;
+    } else if (!key_bytes(&d->key, body, n, &p->scratch, &bytes, &n)) {
+        s->no_key++;
+    }
+    if (d->info.partition == MPP_HASH)
+        return key_hash(bytes, n, s->registry.consumers);
+    record_body(&d->info.format, record, len, &body, &n);
+    return key_range(&d->ranges, &d->key, body, n);
+}
+
+int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len)
+{
+    switch (s->declared->info.partition) {
+    case MPP_ROUND_ROBIN:
+        return (int) ((s->turn + p->end.index) % s->registry.consumers);
+    case MPP_ANY:
+        return any(p, s, len);
+    case MPP_BROADCAST:
+        return PARTITION_ALL;
+    case MPP_HASH:
+    case MPP_RANGE:
+        break;
+    }
+    return (int) by_key(p, s, record, len);
+}
+
+void partition_sent(producer_stream *s, size_t len)
+{
+    s->turn++;
+    s->favour -= s->favour < len ? s->favour : len;
+}

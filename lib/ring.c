@@ -1,0 +1,62 @@
+#include "ring.h"
+
+#include "atomics.h"
+
+bool ring_writer_open(ring_writer *w, layout_channel *shared, unsigned char *bytes, uint64_t size)
+{
+    uint64_t write = load_relaxed(&shared->write); /* only the writer stores it, and we are the writer */
+    uint64_t read = load_acquire(&shared->read);   /* [S2] */
+    *w = (ring_writer){.shared = shared, .bytes = bytes, .size = size, .tail = write, .write = write, .read = read};
+    return write - read <= size;
+}
+
+bool ring_reader_open(ring_reader *r, layout_channel *shared, unsigned char *bytes, uint64_t size)
+{
+    uint64_t read = load_relaxed(&shared->read);   /* only the reader stores it, and we are the reader */
+    uint64_t write = load_acquire(&shared->write); /* [W2] */
+    *r = (ring_reader){.shared = shared, .bytes = bytes, .size = size, .head = read, .read = read, .write = write};
+    return write - read <= size;
+}
+
+uint64_t ring_space(ring_writer *w, uint64_t need)
+{
+    if (w->size - (w->tail - w->read) >= need)
+        return w->size - (w->tail - w->read);
+    /* [S2] pairs with [S1]: what the reader did with the bytes before this position happened before we overwrite
+     * them.  Without it the reader could still be copying them. */
+    uint64_t read = load_acquire(&w->shared->read);
+    if (read - w->read > w->write - w->read)
+        return RING_CORRUPT;
+    w->read = read;
+    return w->size - (w->tail - read);
+}
+
+void ring_publish(ring_writer *w, uint64_t to)
+{
+    /* [W1] pairs with [W2]: the bytes are there before the position says so.  A crash before this store leaves
+     * nothing of what it would have published, one after it all of that. */
+    store_release(&w->shared->write, to);
+    w->write = to;
+}
+
+uint64_t ring_look(ring_reader *r)
+{
+    uint64_t write = load_acquire(&r->shared->write); /* [W2] pairs with [W1]: see ring_publish() */
+    if (write - r->write > r->size || write - r->read > r->size)
+        return RING_CORRUPT;
+    r->write = write;
+    return write - r->head;
+}
+
+uint64_t ring_unread(ring_reader *r)
+{
+    return r->write != r->head ? r->write - r->head : ring_look(r);
+}
+
+void ring_release(ring_reader *r)
+{
+    if (r->read == r->head)
+        return;
+    store_release(&r->shared->read, r->head); /* [S1] pairs with [S2]: see ring_space() */
+    r->read = r->head;
+}

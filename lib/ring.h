@@ -1,0 +1,61 @@
+/* ring.h - a data ring's two ends: positions and bytes, no frames, no policy
+ *
+ * The ring's memory is mapped twice in a row, so that any range of up to `size` bytes is contiguous.  Positions are
+ * 64-bit and only grow.  The writer's end knows how far it wrote (tail) and published (write), and keeps a copy of
+ * the reader's position that it refreshes when it runs out of space; the reader's end mirrors that.  So no shared
+ * line is touched but to publish, to release, and when one end has run out.
+ *
+ * What the other side stored is input: a position that goes back, or lies more than a ring away, is corrupt, and the
+ * calls say so by RING_CORRUPT.  Published bytes belong to the reader until it releases them, the rest to the writer.
+ */
+#ifndef RING_H
+#define RING_H
+
+#include "layout.h"
+
+#define RING_CORRUPT UINT64_MAX
+
+typedef struct ring_writer {
+    layout_channel *shared;
+    unsigned char *bytes; /* mapped twice */
+    uint64_t size;
+    uint64_t tail;  /* written, perhaps not published yet */
+    uint64_t write; /* published */
+    uint64_t read;  /* the reader's position when last looked at */
+} ring_writer;
+
+typedef struct ring_reader {
+    layout_channel *shared;
+    unsigned char *bytes;
+    uint64_t size;
+    uint64_t head;  /* read, perhaps not released yet */
+    uint64_t read;  /* released */
+    uint64_t write; /* the writer's position when last looked at */
+} ring_reader;
+
+/* Start where the shared words stand.  false: they are not valid. */
+bool ring_writer_open(ring_writer *w, layout_channel *shared, unsigned char *bytes, uint64_t size);
+bool ring_reader_open(ring_reader *r, layout_channel *shared, unsigned char *bytes, uint64_t size);
+
+/* Free bytes behind the tail; looks at the reader's position only when the copy does not show `need`. */
+uint64_t ring_space(ring_writer *w, uint64_t need);
+/* The bytes at the tail. */
+static inline unsigned char *ring_tail(const ring_writer *w)
+{
+    return w->bytes + (w->tail & (w->size - 1));
+}
+/* Everything before `to` is the reader's now: one release store. */
+void ring_publish(ring_writer *w, uint64_t to);
+
+/* Unread bytes; looks at the writer's position only when the copy shows none. */
+uint64_t ring_unread(ring_reader *r);
+/* The same with a look in any case. */
+uint64_t ring_look(ring_reader *r);
+static inline const unsigned char *ring_head(const ring_reader *r)
+{
+    return r->bytes + (r->head & (r->size - 1));
+}
+/* Everything before the head is the writer's again. */
+void ring_release(ring_reader *r);
+
+#endif

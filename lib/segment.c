@@ -1,0 +1,393 @@
+#include "segment.h"
+
+#include "error.h"
+#include "layout.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+struct segment {
+    segment *next;
+    int fd;
+    unsigned handles;
+    dev_t dev;
+    ino_t ino;
+    void *base;
+    uint64_t mapped;
+    uint64_t *held; /* bit set: bytes that this process has locked */
+    unsigned held_words;
+};
+
+/* The segments that this process has open.  Cold paths only, so one lock for all of it. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static segment *table;
+static pid_t table_owner;
+
+bool segment_path(const char *id, char path[SEGMENT_PATH_MAX])
+{
+    size_t n = strlen(id);
+    if (n < 1 || n > MPP_NAME_MAX || id[0] == '.' || id[0] == '-')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", id[i]))
+            return false;
+    snprintf(path, SEGMENT_PATH_MAX, SEGMENT_DIRECTORY "/" SEGMENT_PREFIX "%s", id);
+    return true;
+}
+
+/* After fork() the child has neither its parent's locks nor a right to its handles: it begins anew.  (The parent's
+ * descriptors are left open: closing them could not harm the parent, but they belong to handles the child copied.) */
+static void table_enter(void)
+{
+    pthread_mutex_lock(&table_lock);
+    if (table_owner != getpid()) {
+        table = NULL;
+        table_owner = getpid();
+    }
+}
+
+static void table_leave(void)
+{
+    pthread_mutex_unlock(&table_lock);
+}
+
+static segment *table_find(const struct stat *st)
+{
+    for (segment *s = table; s; s = s->next)
+        if (s->dev == st->st_dev && s->ino == st->st_ino)
+            return s;
+    return NULL;
+}
+
+static segment *table_add(int fd, const struct stat *st)
+{
+    segment *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    *s = (segment){.next = table, .fd = fd, .handles = 1, .dev = st->st_dev, .ino = st->st_ino};
+    table = s;
+    return s;
+}
+
+static int full(uint64_t wanted, int fd, int e, mpp_error *err)
+{
+    struct statvfs v;
+    if (e == ENOSPC && fstatvfs(fd, &v) == 0)
+        return error_set(err, MPP_S_ERROR, e,
+                         "shared memory (" SEGMENT_DIRECTORY ") has %llu KiB free and %llu KiB are needed; "
+                         "use a smaller --ring-size or fewer participants",
+                         (unsigned long long) v.f_bavail * v.f_frsize >> 10, (unsigned long long) wanted >> 10);
+    return error_set(err, MPP_S_ERROR, e, "cannot reserve %llu KiB of shared memory",
+                     (unsigned long long) wanted >> 10);
+}
+
+int segment_reserve(segment *s, uint64_t at, uint64_t n, mpp_error *err)
+{
+    int e;
+    do
+        e = posix_fallocate(s->fd, (off_t) at, (off_t) n);
+    while (e == EINTR);
+    return e ? full(n, s->fd, e, err) : 0;
+}
+
+int segment_create(uint64_t size, uint64_t reserved, segment **out, mpp_error *err)
+{
+    int fd = open(SEGMENT_DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot make a segment in " SEGMENT_DIRECTORY);
+    struct stat st;
+    if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t) size) < 0 || fstat(fd, &st) < 0) {
+        error_set(err, MPP_S_ERROR, errno, "cannot make a segment of %llu bytes", (unsigned long long) size);
+        close(fd);
+        return -1;
+    }
+    table_enter();
+    segment *s = table_add(fd, &st);
+    table_leave();
+    if (!s) {
+        close(fd);
+        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot make a segment");
+    }
+    if (segment_reserve(s, 0, reserved, err) < 0) {
+        segment_close(&s);
+        return -1;
+    }
+    if (segment_map(s, reserved) < 0) {
+        error_set(err, MPP_S_ERROR, errno, "cannot map a segment");
+        segment_close(&s);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
+int segment_publish(segment *s, const char *id)
+{
+    char path[SEGMENT_PATH_MAX], self[40];
+    if (!segment_path(id, path)) {
+        errno = EINVAL;
+        return -1;
+    }
+    snprintf(self, sizeof self, "/proc/self/fd/%d", s->fd);
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* Ours: a regular file, our uid, nobody else may touch it. */
+static int check_ours(const struct stat *st, const char *id, mpp_error *err)
+{
+    if (!S_ISREG(st->st_mode))
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment is not a regular file", id);
+    if (st->st_uid != geteuid())
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' belongs to another user (uid %u)", id, st->st_uid);
+    if ((st->st_mode & 0777) != 0600)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment has mode %o, not 600", id,
+                         (unsigned) st->st_mode & 0777);
+    return 0;
+}
+
+static int no_mesh(int e, const char *id, mpp_error *err)
+{
+    if (e == ENOENT)
+        return error_set(err, MPP_S_NO_MESH, 0, "no mesh '%s' (or it is over); mpp-stat lists those there are", id);
+    if (e == ELOOP)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment is a symbolic link", id);
+    return error_set(err, e == EACCES ? MPP_S_CORRUPT : MPP_S_ERROR, e, "cannot open mesh '%s'", id);
+}
+
+/* Under the table's lock.  The file may be one that is open already: then the descriptor made here must live as long
+ * as the other, for closing it would drop the locks; it is put into the table's entry only when no other is there. */
+static segment *open_path(const char *path, const char *id, mpp_error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0) {
+        no_mesh(errno, id, err);
+        return NULL;
+    }
+    segment *s = table_find(&st);
+    if (s) {
+        s->handles++;
+        return s;
+    }
+    if (check_ours(&st, id, err) < 0)
+        return NULL;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        no_mesh(errno, id, err);
+        return NULL;
+    }
+    ino_t seen = st.st_ino;
+    if (fstat(fd, &st) < 0 || check_ours(&st, id, err) < 0 || st.st_ino != seen) {
+        /* Replaced between the two looks.  If it is one of ours by now, the descriptor must stay open. */
+        if (st.st_ino != seen)
+            no_mesh(ENOENT, id, err);
+        if (!table_find(&st))
+            close(fd);
+        return NULL;
+    }
+    s = table_add(fd, &st);
+    if (!s) {
+        close(fd);
+        error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", id);
+    }
+    return s;
+}
+
+int segment_open(const char *id, segment **out, mpp_error *err)
+{
+    char path[SEGMENT_PATH_MAX];
+    if (!segment_path(id, path))
+        return error_set(err, MPP_S_NO_MESH, 0, "'%s' cannot be a mesh: letters, digits, '.', '_' and '-', at most %d",
+                         id, MPP_NAME_MAX);
+    table_enter();
+    *out = open_path(path, id, err);
+    table_leave();
+    return *out ? 0 : -1;
+}
+
+ssize_t segment_peek(segment *s, void *to, size_t n)
+{
+    return pread(s->fd, to, n, 0);
+}
+
+uint64_t segment_size(const segment *s)
+{
+    struct stat st;
+    return fstat(s->fd, &st) < 0 ? 0 : (uint64_t) st.st_size;
+}
+
+int segment_map(segment *s, uint64_t size)
+{
+    int result = 0;
+    table_enter();
+    if (!s->base) {
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+        if (p == MAP_FAILED) {
+            result = -1;
+        } else {
+            s->base = p;
+            s->mapped = size;
+        }
+    }
+    table_leave();
+    return result;
+}
+
+void *segment_base(const segment *s)
+{
+    return s->base;
+}
+
+void segment_close(segment **sp)
+{
+    segment *s = *sp;
+    *sp = NULL;
+    if (!s)
+        return;
+    table_enter();
+    if (--s->handles == 0) {
+        segment **at = &table;
+        while (*at && *at != s)
+            at = &(*at)->next;
+        if (*at)
+            *at = s->next;
+        if (s->base)
+            munmap(s->base, s->mapped);
+        close(s->fd);
+        free(s->held);
+        free(s);
+    }
+    table_leave();
+}
+
+unsigned char *segment_map_twice(segment *s, uint64_t at, uint64_t n)
+{
+    unsigned char *p = mmap(NULL, 2 * n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    for (unsigned half = 0; half < 2; half++)
+        if (mmap(p + half * n, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->fd, (off_t) at) == MAP_FAILED) {
+            int e = errno;
+            munmap(p, 2 * n);
+            errno = e;
+            return NULL;
+        }
+    return p;
+}
+
+void segment_unmap_twice(unsigned char *p, uint64_t n)
+{
+    if (p)
+        munmap(p, 2 * n);
+}
+
+static bool held_get(const segment *s, unsigned byte)
+{
+    return byte / 64 < s->held_words && (s->held[byte / 64] >> byte % 64 & 1);
+}
+
+static bool held_set(segment *s, unsigned byte, bool on)
+{
+    if (byte / 64 >= s->held_words) {
+        unsigned words = byte / 64 + 8;
+        uint64_t *p = realloc(s->held, words * sizeof *p);
+        if (!p)
+            return false;
+        memset(p + s->held_words, 0, (words - s->held_words) * sizeof *p);
+        s->held = p;
+        s->held_words = words;
+    }
+    uint64_t bit = UINT64_C(1) << byte % 64;
+    if (on)
+        s->held[byte / 64] |= bit;
+    else
+        s->held[byte / 64] &= ~bit;
+    return true;
+}
+
+static struct flock byte_lock(short type, unsigned byte)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+}
+
+static pid_t holder_of(segment *s, unsigned byte)
+{
+    if (held_get(s, byte))
+        return getpid();
+    struct flock l = byte_lock(F_WRLCK, byte);
+    if (fcntl(s->fd, F_GETLK, &l) < 0)
+        return -1;
+    return l.l_type == F_UNLCK ? 0 : l.l_pid;
+}
+
+pid_t segment_holder(segment *s, unsigned byte)
+{
+    table_enter();
+    pid_t pid = holder_of(s, byte);
+    table_leave();
+    return pid;
+}
+
+static int lock_byte(segment *s, unsigned byte, pid_t *holder)
+{
+    if (held_get(s, byte)) {
+        *holder = getpid();
+        errno = EBUSY;
+        return -1;
+    }
+    if (!held_set(s, byte, false)) /* room first: what is locked must be remembered */
+        return -1;
+    struct flock l = byte_lock(F_WRLCK, byte);
+    if (fcntl(s->fd, F_SETLK, &l) < 0) {
+        if (errno != EAGAIN && errno != EACCES)
+            return -1;
+        *holder = holder_of(s, byte);
+        errno = EBUSY;
+        return -1;
+    }
+    held_set(s, byte, true);
+    return 0;
+}
+
+int segment_lock(segment *s, unsigned byte, pid_t *holder)
+{
+    table_enter();
+    int result = lock_byte(s, byte, holder);
+    int e = errno;
+    table_leave();
+    errno = e;
+    return result;
+}
+
+void segment_unlock(segment *s, unsigned byte)
+{
+    table_enter();
+    struct flock l = byte_lock(F_UNLCK, byte);
+    fcntl(s->fd, F_SETLK, &l);
+    held_set(s, byte, false);
+    table_leave();
+}
+
+bool segment_unlink(segment *s, const char *id, void (*before)(void *arg), void *arg)
+{
+    char path[SEGMENT_PATH_MAX];
+    pid_t holder;
+    if (!segment_path(id, path) || segment_lock(s, LAYOUT_LOCK_REMOVE, &holder) < 0)
+        return false;
+    struct stat st;
+    bool ours = lstat(path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+    if (ours) {
+        if (before)
+            before(arg);
+        ours = unlink(path) == 0;
+    }
+    segment_unlock(s, LAYOUT_LOCK_REMOVE);
+    return ours;
+}

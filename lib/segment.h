@@ -1,0 +1,57 @@
+/* segment.h - one file in shared memory: its name, its maps, its record locks
+ *
+ * A record lock belongs to a process and goes when the process closes ANY descriptor of the file.  So there is one
+ * descriptor per segment and process, kept in a table until the last handle closes, and the table refuses a second
+ * claim of a byte inside the process, which the kernel would grant.
+ */
+#ifndef SEGMENT_H
+#define SEGMENT_H
+
+#include "mpp.h"
+
+typedef struct segment segment;
+
+#define SEGMENT_DIRECTORY "/dev/shm"
+#define SEGMENT_PREFIX    "mpp_"
+
+/* "/dev/shm/mpp_ID"; false: not a valid id (letters, digits, '.', '_', '-', not first '.' or '-', 1 .. MPP_NAME_MAX). */
+enum { SEGMENT_PATH_MAX = 96 };
+bool segment_path(const char *id, char path[SEGMENT_PATH_MAX]);
+
+/* A nameless segment of `size` bytes of which the first `reserved` are backed by memory and mapped.  It gets its
+ * name by segment_publish() when it is complete: a creator that dies before leaves nothing.
+ * 0, or -1 with *err: how much was wanted and how much there is when the file system is full. */
+int segment_create(uint64_t size, uint64_t reserved, segment **s, mpp_error *err);
+/* -1 with errno EEXIST: the name is taken. */
+int segment_publish(segment *s, const char *id);
+
+/* Open by id; nothing is mapped yet.  Only a regular file, owned by us, mode 0600, is opened.
+ * -1 with *err: MPP_S_NO_MESH, MPP_S_CORRUPT (not ours, not a file), MPP_S_ERROR. */
+int segment_open(const char *id, segment **s, mpp_error *err);
+/* The first n bytes, without mapping them (so that a truncated file is a short read).  Bytes read, or -1. */
+ssize_t segment_peek(segment *s, void *to, size_t n);
+uint64_t segment_size(const segment *s);
+/* Map the first `size` bytes, once.  0 or -1 with errno. */
+int segment_map(segment *s, uint64_t size);
+void *segment_base(const segment *s);
+void segment_close(segment **s);
+
+/* Back [at, at + n) with memory.  0 or -1 with *err. */
+int segment_reserve(segment *s, uint64_t at, uint64_t n, mpp_error *err);
+/* Map [at, at + n) twice in a row, n a multiple of the page size.  NULL with errno. */
+unsigned char *segment_map_twice(segment *s, uint64_t at, uint64_t n);
+void segment_unmap_twice(unsigned char *p, uint64_t n);
+
+/* Take the lock on a byte: 0; -1 with errno EBUSY (held; *holder: the process that the kernel names, our own
+ * included) or what fcntl(2) says. */
+int segment_lock(segment *s, unsigned byte, pid_t *holder);
+void segment_unlock(segment *s, unsigned byte);
+/* Who holds the lock on a byte: pid, 0: nobody; -1 with errno. */
+pid_t segment_holder(segment *s, unsigned byte);
+
+/* Remove the name, if it still stands for this segment.  Exactly one of several removers does it, and none ever
+ * removes another segment that took the name since: who holds the lock LAYOUT_LOCK_REMOVE may unlink, and names
+ * are never replaced.  before() runs under the lock.  true: we removed it. */
+bool segment_unlink(segment *s, const char *id, void (*before)(void *arg), void *arg);
+
+#endif

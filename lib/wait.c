@@ -1,0 +1,372 @@
+/* wait.c - the one loop in which anybody sleeps; see doorbell.h for its order */
+#include "consumer.h"
+#include "producer.h"
+
+#include "atomics.h"
+#include "doorbell.h"
+#include "liveness.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int64_t mpp_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+const char *mpp_activity_text(unsigned activity)
+{
+    static const char *const texts[] = {
+        [MPP_COMPUTING] = "working",
+        [MPP_WAITING_START] = "waiting for START",
+        [MPP_WAITING_SPACE] = "waiting for space",
+        [MPP_WAITING_DATA] = "waiting for data",
+        [MPP_READING_INPUT] = "reading its input",
+        [MPP_WRITING_OUTPUT] = "writing its output",
+        [MPP_WAITING_COMMAND] = "waiting for its command",
+        [MPP_ENDING] = "ending",
+    };
+    return activity < sizeof texts / sizeof *texts ? texts[activity] : "unknown";
+}
+
+/* ---- arming ------------------------------------------------------------------------------------- */
+
+static void arm_slots(const endpoint *e, uint32_t wants)
+{
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        doorbell_arm(endpoint_slot(e, i), wants);
+}
+
+static void disarm_slots(const endpoint *e)
+{
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        doorbell_disarm(endpoint_slot(e, i));
+}
+
+static void arm_producer(mpp_producer *p, mpp_activity activity)
+{
+    producer_arm(p);
+    outlet *o = producer_blocked(p);
+    if (o)
+        endpoint_publish(&p->end, MPP_WAITING_SPACE, o->consumer + 1, mpp_now());
+    else
+        endpoint_publish(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity, 0,
+                         mpp_now());
+    arm_slots(&p->end, o ? LAYOUT_WANTS_SPACE : 0);
+}
+
+static void arm_consumer(mpp_consumer *c, mpp_activity activity)
+{
+    unsigned lane;
+    consumer_arm(c);
+    bool hungry = consumer_hungry(c);
+    int awaited = hungry ? consumer_awaited(c, &lane) : -1;
+    endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, (unsigned) (awaited + 1),
+                     mpp_now());
+    arm_slots(&c->end, hungry ? LAYOUT_WANTS_DATA : 0);
+}
+
+bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity)
+{
+    if (p)
+        arm_producer(p, activity);
+    if (c)
+        arm_consumer(c, activity);
+    return !(p && producer_ready(p)) && !(c && consumer_ready(c));
+}
+
+void mpp_disarm(mpp_producer *p, mpp_consumer *c)
+{
+    if (p) {
+        disarm_slots(&p->end);
+        producer_disarm(p);
+        endpoint_publish(&p->end, MPP_COMPUTING, 0, mpp_now());
+    }
+    if (c) {
+        disarm_slots(&c->end);
+        consumer_disarm(c);
+        endpoint_publish(&c->end, MPP_COMPUTING, 0, mpp_now());
+    }
+}
+
+mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c)
+{
+    if ((p && endpoint_gone(&p->end)) || (c && endpoint_gone(&c->end)))
+        return MPP_GONE;
+    bool all = (!p || endpoint_everybody(&p->end)) && (!c || endpoint_everybody(&c->end));
+    return all ? MPP_OK : MPP_WOULD_BLOCK;
+}
+
+/* ---- time-outs ---------------------------------------------------------------------------------- */
+
+static bool never_came(const endpoint *e, unsigned lane, unsigned peer)
+{
+    layout_slot *s = endpoint_peer(e, lane, peer);
+    return load_acquire(&s->state) == LAYOUT_FREE; /* [L2] */
+}
+
+static bool producer_waits_for(mpp_producer *p, unsigned *peer)
+{
+    for (unsigned i = 0; i < p->n_outlets; i++) {
+        outlet *o = &p->outlets[i];
+        if ((o->need || o->end_wanted) && never_came(&p->end, o->lane, o->consumer)) {
+            *peer = o->consumer;
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef struct crowd {
+    bool somebody, everybody_never;
+} crowd;
+
+static crowd consumers_seen(const endpoint *e)
+{
+    crowd seen = {false, true};
+    for (unsigned lane = 0; lane < e->n_lanes; lane++)
+        for (unsigned j = 0; j < e->n_peers; j++) {
+            uint32_t state = load_acquire(&endpoint_peer(e, e->lanes[lane], j)->state); /* [L2] */
+            seen.somebody |= state == LAYOUT_LIVE;
+            seen.everybody_never &= state == LAYOUT_FREE;
+        }
+    return seen;
+}
+
+/* When to look at time-outs next; 0: never. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+static int64_t producer_deadline(mpp_producer *p)
+{
+    unsigned peer;
+    endpoint *e = &p->end;
+    if (!e->attach_timeout_ns)
+        return 0;
+    if (e->barrier)
+        return e->since_ns + e->attach_timeout_ns;
+    if (producer_waits_for(p, &peer))
+        return e->since_ns + e->attach_timeout_ns;
+    if (!producer_waits_start(p))
+        return 0;
+    crowd seen = consumers_seen(e);
+    if (seen.somebody || (p->runs == 0 && !seen.everybody_never)) {
+        p->idle_since_ns = 0;
+        return 0;
+    }
+    if (seen.everybody_never)
+        return e->since_ns + e->attach_timeout_ns;
+    if (!p->idle_since_ns)
+        p->idle_since_ns = mpp_now();
+    return p->idle_since_ns + e->attach_timeout_ns;
+}
+
+static int64_t consumer_deadline(mpp_consumer *c)
+{
+    endpoint *e = &c->end;
+    int64_t deadline = 0;
+    if (e->barrier)
+        return e->attach_timeout_ns ? e->since_ns + e->attach_timeout_ns : 0;
+    if (!consumer_hungry(c))
+        return 0;
+    for (unsigned i = 0; e->attach_timeout_ns && i < c->n_inlets; i++)
+        if (consumer_awaits(c, &c->inlets[i]) && never_came(e, c->inlets[i].lane, c->inlets[i].producer))
+            deadline = e->since_ns + e->attach_timeout_ns;
+    if (c->timeout_ns) {
+        if (!c->starving_since_ns)
+            c->starving_since_ns = mpp_now();
+        deadline = earlier(deadline, c->starving_since_ns + c->timeout_ns);
+    }
+    return deadline;
+}
+
+static void barrier_timed_out(endpoint *e)
+{
+    unsigned i = 0, both = e->mesh->l.producers + e->mesh->l.consumers;
+    while (i + 1 < e->mesh->l.slots && load_acquire(&mesh_slot(e->mesh, i)->state) != LAYOUT_FREE) /* [L2] */
+        i++;
+    bool producer = i % both < e->mesh->l.producers;
+    endpoint_fail(e, MPP_S_TIMEOUT, false,
+                  "%s %u never attached, and %s %u has waited %.1f s for everybody (--barrier); start it, or raise "
+                  "--attach-timeout (0: wait for ever)",
+                  producer ? "producer" : "consumer", producer ? i % both : i % both - e->mesh->l.producers,
+                  e->role == 'p' ? "producer" : "consumer", e->index, (double) e->attach_timeout_ns / 1e9);
+}
+
+static void producer_timed_out(mpp_producer *p)
+{
+    unsigned peer = 0;
+    endpoint *e = &p->end;
+    if (e->barrier) {
+        barrier_timed_out(e);
+        return;
+    }
+    bool waits = producer_waits_for(p, &peer);
+    if (waits || consumers_seen(e).everybody_never)
+        endpoint_fail(e, MPP_S_TIMEOUT, false,
+                      waits ? "consumer %u never attached, and producer %u has waited %.1f s for space in its ring; start "
+                              "it, or raise --attach-timeout (0: wait for ever)"
+                            : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
+                              "raise --attach-timeout (0: wait for ever)",
+                      peer, e->index, (double) e->attach_timeout_ns / 1e9);
+    else
+        producer_unasked(p);
+}
+
+/* Stopped or traced processes are not late: time does not count against them. */
+static bool held_up(const endpoint *e, unsigned lane, unsigned peer)
+{
+    char state = liveness_state((pid_t) load_relaxed(&endpoint_peer(e, lane, peer)->pid));
+    return state == 'T' || state == 't';
+}
+
+static void consumer_starved(mpp_consumer *c, int64_t now)
+{
+    endpoint *e = &c->end;
+    char who[96];
+    for (unsigned i = 0; i < c->n_inlets; i++) {
+        inlet *in = &c->inlets[i];
+        if (!consumer_awaits(c, in))
+            continue;
+        if (held_up(e, in->lane, in->producer)) {
+            c->starving_since_ns = now;
+            return;
+        }
+    }
+    unsigned lane = 0;
+    int producer = consumer_awaited(c, &lane);
+    if (producer < 0)
+        return;
+    unsigned number = layout_slot_number(&e->mesh->l, lane, 'p', (unsigned) producer);
+    layout_slot *s = mesh_slot(e->mesh, number);
+    mesh_who(e->mesh, number, who, sizeof who);
+    endpoint_fail(e, MPP_S_TIMEOUT, false, "no record came from %s for %.1f s (--timeout); it has been %s for %.1f s", who,
+                  (double) c->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double) (now - (int64_t) load_relaxed(&s->since_ns)) / 1e9);
+}
+
+static void consumer_timed_out(mpp_consumer *c, int64_t now)
+{
+    endpoint *e = &c->end;
+    if (e->barrier) {
+        barrier_timed_out(e);
+        return;
+    }
+    if (c->timeout_ns && c->starving_since_ns && now >= c->starving_since_ns + c->timeout_ns) {
+        consumer_starved(c, now);
+        return;
+    }
+    for (unsigned i = 0; i < c->n_inlets; i++)
+        if (consumer_awaits(c, &c->inlets[i]) && never_came(e, c->inlets[i].lane, c->inlets[i].producer)) {
+            endpoint_fail(e, MPP_S_TIMEOUT, false,
+                          "producer %u never attached (consumer %u has waited %.1f s); start it, or raise "
+                          "--attach-timeout (0: wait for ever)",
+                          c->inlets[i].producer, e->index, (double) e->attach_timeout_ns / 1e9);
+            return;
+        }
+}
+
+/* We slept past the deadline by more than scheduling explains: we were stopped, and so, perhaps, were all.  Everybody
+ * gets the time again. */
+static bool woke_late(mpp_producer *p, mpp_consumer *c, int64_t deadline, int64_t now)
+{
+    if (now - deadline < INT64_C(500000000))
+        return false;
+    if (p)
+        p->end.since_ns = p->idle_since_ns = now;
+    if (c)
+        c->end.since_ns = c->starving_since_ns = now;
+    return true;
+}
+
+static void timed_out(mpp_producer *p, mpp_consumer *c, int64_t deadline)
+{
+    int64_t now = mpp_now();
+    if (woke_late(p, c, deadline, now))
+        return;
+    int64_t of_producer = p ? producer_deadline(p) : 0, of_consumer = c ? consumer_deadline(c) : 0;
+    if (of_producer && now >= of_producer)
+        producer_timed_out(p);
+    if (of_consumer && now >= of_consumer)
+        consumer_timed_out(c, now);
+}
+
+/* ---- sleeping ----------------------------------------------------------------------------------- */
+
+static void account(mpp_producer *p, mpp_consumer *c, int64_t slept)
+{
+    for (unsigned i = 0; p && i < p->n_outlets; i++)
+        if (p->outlets[i].need || p->outlets[i].end_wanted) {
+            count_add(&p->outlets[i].ring.shared->space_waits, 1);
+            count_add(&p->outlets[i].ring.shared->space_ns, (uint64_t) slept);
+        }
+    for (unsigned i = 0; c && i < c->n_inlets; i++)
+        if (consumer_awaits(c, &c->inlets[i])) {
+            count_add(&c->inlets[i].ring.shared->data_waits, 1);
+            count_add(&c->inlets[i].ring.shared->data_ns, (uint64_t) slept);
+        }
+}
+
+static int sleep_until(struct pollfd *set, unsigned n, int64_t deadline)
+{
+    int64_t left = deadline ? deadline - mpp_now() : 0;
+    if (left < 0)
+        left = 0;
+    struct timespec t = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+    return ppoll(set, n, deadline ? &t : NULL, NULL);
+}
+
+/* Armed and nothing to do: sleep.  -1 with errno, 0: the deadline, else what woke us. */
+static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, unsigned n, int64_t deadline)
+{
+    int64_t before = mpp_now();
+    int64_t ours = earlier(p ? producer_deadline(p) : 0, c ? consumer_deadline(c) : 0);
+    int woken = sleep_until(set, n, earlier(deadline, ours));
+    int e = errno;
+    int64_t now = mpp_now();
+    account(p, c, now - before);
+    if (woken == 0 && ours && now >= ours)
+        timed_out(p, c, ours);
+    if (woken == 0 && !(deadline && now >= deadline))
+        woken = 1; /* our own deadline: something to look at */
+    if (set[0].revents && p)
+        endpoint_heard(&p->end);
+    if (set[1].revents && c)
+        endpoint_heard(&c->end);
+    errno = e;
+    return woken < 0 ? -1 : woken > 0;
+}
+
+int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pollfd *fds, unsigned n_fds,
+             int64_t deadline)
+{
+    enum { FEW = 16 };
+    struct pollfd few[FEW + 2], *set = few;
+    if (n_fds > FEW && !(set = malloc((n_fds + 2) * sizeof *set)))
+        return -1;
+    set[0] = (struct pollfd){.fd = p ? p->end.events : -1, .events = POLLIN};
+    set[1] = (struct pollfd){.fd = c ? c->end.events : -1, .events = POLLIN};
+    for (unsigned i = 0; i < n_fds; i++) {
+        set[i + 2] = fds[i];
+        fds[i].revents = 0;
+    }
+    int result = 1;
+    if (mpp_arm(p, c, activity)) {
+        result = sleep_armed(p, c, set, n_fds + 2, deadline);
+        for (unsigned i = 0; result > 0 && i < n_fds; i++)
+            fds[i].revents = set[i + 2].revents;
+    }
+    int e = errno;
+    mpp_disarm(p, c);
+    if (set != few)
+        free(set);
+    errno = e;
+    return result;
+}

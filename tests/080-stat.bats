@@ -1,0 +1,227 @@
+# mpp-stat: the list of meshes, one mesh, JSON, columns, --where
+
+load helpers
+
+# The list's line of one mesh, as columns $2.  Other meshes may be there as well.
+listed() {
+    mpp-stat -o "mesh,$2" | awk -v m="$1" '$1 == m { sub("^[^ ]+ +", ""); print }'
+}
+
+# A field of one mesh's JSON.
+field() {
+    mpp-stat --json "$1" | jq -c ".mesh | $2"
+}
+
+# A mesh that has finished and was kept: producer 0 passed on 100 lines, of which each of two consumers got 50.
+finished() {
+    local m
+    m=$(mpp-create -c 2 --keep)
+    seq 100 | mpp-produce "$m" &
+    mpp-consume "$m" --all -- sh -c 'cat >/dev/null'
+    wait
+    echo "$m"
+}
+
+# $2 bytes that mean nothing, from offset $3 on, into the segment of mesh $1.
+spoil() {
+    head -c "$2" /dev/zero | tr '\0' '\377' | dd of="/dev/shm/mpp_$1" bs=1 seek="$3" conv=notrunc status=none
+}
+
+@test "the list shows a fresh mesh with its participants missing" {
+    m=$(mpp-create -p 2 -c 3)
+    run -0 listed "$m" state,producers,consumers,live,missing
+    assert_output --regexp '^new +2 +3 +0 +5$'
+    mpp-create --remove "$m"
+}
+
+@test "the list shows a mesh by its name" {
+    name="stat.$$"
+    mpp-create --name "$name" >/dev/null
+    run -0 listed "$name" state
+    assert_output new
+    mpp-create --remove "$name"
+}
+
+@test "the list says why a mesh is garbage" {
+    m=$(finished)
+    run -0 listed "$m" state,remark
+    assert_output --regexp '^closed +garbage: '
+    mpp-create --remove "$m"
+}
+
+@test "a corrupt mesh is a line of the list, and the others stand beside it" {
+    good=$(mpp-create) bad=$(mpp-create) cut=$(mpp-create)
+    spoil "$bad" 512 0
+    truncate -s 0 "/dev/shm/mpp_$cut"
+    run -0 listed "$bad" state
+    assert_output corrupt
+    run -0 listed "$cut" state
+    assert_output corrupt
+    run -0 listed "$good" state
+    assert_output new
+    rm "/dev/shm/mpp_$bad" "/dev/shm/mpp_$cut"
+    mpp-create --remove "$good"
+}
+
+@test "a corrupt mesh is exit 8 with the reason, wherever it is spoilt, and never a crash" {
+    local at
+    for at in $(seq 8 4 256); do
+        m=$(mpp-create -p 2 -c 2 -s a -k 1 -s b -k 2)
+        spoil "$m" 4 "$at"
+        run mpp-stat "$m"
+        # Not every byte matters to somebody who only looks.
+        [[ $status == 8 || $status == 0 ]] || fail "offset $at: exit $status: $output"
+        [[ $status == 0 ]] || assert_output --partial "$m"
+        rm -rf "/dev/shm/mpp_$m" "$T"/s/mpp_*
+    done
+}
+
+@test "a mesh that does not exist is exit 6" {
+    run -6 --separate-stderr mpp-stat no-such-mesh
+    assert_equal "$output" ""
+    [[ $stderr == *no-such-mesh* ]]
+}
+
+@test "one mesh: its geometry, who takes part, and what each channel carried" {
+    m=$(finished)
+    run -0 mpp-stat "$m"
+    assert_line --regexp "^mesh $m: closed, 1 x 2, "
+    assert_line --regexp '^producers: 1 done$'
+    assert_line --regexp '^consumers: 2 done$'
+    assert_line --regexp '^producer 0 +[0-9]+ +done '
+    assert_line --regexp '^0->0 '
+    assert_line --regexp '^0->1 '
+    run -0 mpp-stat -o channel,records,fill "$m"
+    assert_line --regexp '^0->0 +50 +0$'
+    assert_line --regexp '^0->1 +50 +0$'
+    mpp-create --remove "$m"
+}
+
+@test "a producer that waits for space is seen waiting, before a full channel" {
+    m=$(mpp-create -r 64K --pid $$)
+    yes | head -n 1000000 | mpp-produce "$m" &
+    mpp-consume "$m" -- sh -c "read line; sleep 100" &
+    is_blocked() {
+        mpp-stat -o participant,activity "$m" | grep -q '^producer 0 *waiting for space'
+    }
+    wait_for is_blocked
+    run -0 field "$m" '.channels[0] | .fill > 32768 and .counters.high_water > 32768'
+    assert_output true
+    run -0 field "$m" '.endpoints[0] | .activity != null and .since_ns > 0 and .pid > 0'
+    assert_output true
+    mpp-create --remove "$m"
+    wait || true
+}
+
+@test "a failed mesh names its root cause" {
+    m=$(mpp-create --keep)
+    mpp-consume "$m" >/dev/null 2>&1 &
+    run mpp-produce "$m" -- sh -c 'exit 9'
+    wait || true
+    run -0 mpp-stat "$m"
+    assert_line --regexp '^mesh .*: failed, '
+    assert_line --regexp '^failed: .*9'
+    run -0 field "$m" .cause.status
+    assert_output 3
+    mpp-create --remove "$m"
+}
+
+@test "JSON has a schema, and all counters of counters.def as they are" {
+    m=$(finished)
+    run -0 --separate-stderr mpp-stat --json "$m"
+    jq -e '.schema == 1 and .mesh.id == "'"$m"'"' <<<"$output"
+    run -0 field "$m" '[.channels[].counters.records]'
+    assert_output '[50,50]'
+    run -0 field "$m" '[.channels[].counters.bytes] | add'
+    assert_output "$(seq 100 | wc -c)"
+    run -0 field "$m" '.channels[0].counters | keys | length'
+    assert_output "$(grep -c '^COUNTER(' "$BATS_TEST_DIRNAME/../lib/counters.def")"
+    run -0 field "$m" '.participants | [.live, .done, .dead, .missing]'
+    assert_output '[0,3,0,0]'
+    mpp-create --remove "$m"
+}
+
+@test "JSON of the list is valid with a corrupt mesh in it, and says what is wrong" {
+    m=$(mpp-create)
+    spoil "$m" 512 0
+    run -0 --separate-stderr mpp-stat --json
+    run -0 jq -c --arg m "$m" '.meshes[] | select(.id == $m) | [.error.status, (.error.text | length > 0)]' <<<"$output"
+    assert_output '[8,true]'
+    rm "/dev/shm/mpp_$m"
+}
+
+@test "columns stand in the order asked for, and only the tables that they are of" {
+    m=$(finished)
+    run -0 mpp-stat -o bytes,channel "$m"
+    assert_line --index 0 --regexp '^ *BYTES  CHANNEL$'
+    assert_equal "${#lines[@]}" 3
+    run -0 mpp-stat -o state,participant "$m"
+    assert_line --index 0 --regexp '^STATE +PARTICIPANT$'
+    assert_equal "${#lines[@]}" 4
+    mpp-create --remove "$m"
+}
+
+@test "a column that there is not is a usage error that lists those that there are" {
+    run -2 mpp-stat -o mesh,colour
+    assert_output --regexp "no column 'colour'.* age .* mesh .* uuid"
+    run -2 mpp-stat -o pid,colour no-such-mesh
+    assert_output --regexp "no column 'colour'.* pid .* high_water "
+}
+
+@test "a 64 x 64 mesh is cut to the rows that matter, and --all shows every one" {
+    m=$(mpp-create -p 64 -c 64 --keep)
+    seq 64 >lines
+    mpp-produce "$m" --all lines 2>produce.err &
+    mpp-consume "$m" --all -- sh -c 'cat >/dev/null' 2>consume.err
+    wait
+    run -0 mpp-stat "$m"
+    assert_line '88 more participants; --all shows all 128'
+    assert_line '4056 more channels; --all shows all 4096'
+    [[ ${#lines[@]} -lt 100 ]]
+    run -0 mpp-stat --all -o channel "$m"
+    assert_equal "${#lines[@]}" 4097
+    mpp-create --remove "$m"
+}
+
+@test "--where names the consumer that gets the key" {
+    local key
+    m=$(mpp-create -c 3 -k 1)
+    for key in a b c dd 'e f' ''; do
+        printf '%s\n' "$key" >>keys
+        mpp-stat --where "$key" "$m" >>where
+    done
+    mpp-produce "$m" keys &
+    mpp-consume "$m" --all -- sh -c 'cat >out.$MPP_INDEX'
+    wait
+    while IFS= read -r key && read -r index <&3; do
+        grep -qxF -e "$key" "out.$index" || fail "'$key' is not at consumer $index"
+    done <keys 3<where
+}
+
+@test "--where of one stream of several, and of one whose key decides nothing" {
+    m=$(mpp-create -c 4 -k 1 -s a -s b -P broadcast)
+    run -0 mpp-stat --where x -s a "$m"
+    assert_output --regexp '^[0-3]$'
+    run -2 mpp-stat --where x "$m"
+    assert_output --partial -- '--stream'
+    run -2 mpp-stat --where x -s b "$m"
+    assert_output --partial broadcast
+    run -2 mpp-stat --where x -s c "$m"
+    assert_output --partial "no stream 'c'"
+    mpp-create --remove "$m"
+}
+
+@test "misuse is one line and exit 2" {
+    local words
+    for words in 'a b' '--where=x' '-s x m' '-J -o pid m' '-J --where=x m' '--no-such' '-o'; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr mpp-stat $words
+        assert_equal "$output" ""
+        assert_equal "${#stderr_lines[@]}" 1
+    done
+}
+
+@test "output that cannot be written is exit 1" {
+    run -1 bash -c 'mpp-stat >/dev/full'
+    assert_output --partial 'standard output'
+}

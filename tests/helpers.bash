@@ -1,0 +1,310 @@
+# shellcheck shell=bash
+# What every test file loads: `load helpers` at its top.
+#
+# A test has a private directory $T, which is its working directory and gone afterwards; meshes put their sockets
+# into $TMPDIR below it.  All that a test starts carries MPP_TEST=$T in its environment, however many processes are
+# between: so teardown finds what was left behind, and ends exactly that.  A test fails when it leaves a process, a
+# segment or a socket directory behind.
+
+bats_require_minimum_version 1.5.0
+bats_load_library bats-support
+bats_load_library bats-assert
+
+export LC_ALL=C
+slower=1 # how much slower, and how much less, with sanitizers
+[[ -z ${MPP_SAN:-} ]] || slower=5
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((60 * slower))}
+
+setup() {
+    # What ends a test that hangs is a child of the test's shell: no `wait` may wait for it.
+    [[ -z ${BATS_killer_pid:-} ]] || disown "$BATS_killer_pid"
+    T=$(mktemp -d /tmp/mppt.XXXXXX)
+    mkdir "$T/bin" "$T/s"
+    cd "$T" || return
+    unset XDG_RUNTIME_DIR
+    export TMPDIR=$T/s MPP_TEST=$T
+    # A mesh is known to the test that made it, also when a script of the test did.
+    cat >"$T/bin/mpp-create" <<'WRAPPER'
+#!/bin/bash
+set -o pipefail
+"$MPP_B/mpp-create" "$@" | tee -a "$MPP_TEST/meshes"
+WRAPPER
+    chmod +x "$T/bin/mpp-create"
+    PATH=$T/bin:$PATH
+}
+
+teardown() {
+    local status=0
+    if [[ ${BATS_TEST_SKIPPED:-} ]]; then
+        :
+    elif [[ ${BATS_TEST_COMPLETED:-} ]]; then
+        nothing_left || status=1
+    else
+        explain
+    fi
+    clean_up
+    return "$status"
+}
+
+# ---- what is there -----------------------------------------------------------------------------------
+
+# The pids of all that this test has started.
+started() {
+    local file
+    for file in $(env -u MPP_TEST grep -lszxF "MPP_TEST=$T" /proc/[0-9]*/environ); do
+        file=${file#/proc/}
+        printf '%s\n' "${file%/environ}"
+    done
+}
+
+# The ids of the meshes that this test has made and that are still there.
+meshes() {
+    local id
+    [[ -f $T/meshes ]] || return 0
+    while read -r id _; do
+        [[ ! -e /dev/shm/mpp_$id ]] || printf '%s\n' "$id"
+    done < <(sort -u "$T/meshes")
+}
+
+# The socket directories that there are.
+socket_dirs() {
+    find "$T" -name 'mpp_*' -type d
+}
+
+left() {
+    local pid
+    meshes | sed 's/^/segment mpp_/'
+    socket_dirs | sed 's/^/socket directory /'
+    for pid in $(started); do
+        printf 'process %s: %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
+    done
+}
+
+nothing_is_left() {
+    [[ -z $(left) ]]
+}
+
+# What has just ended may need a moment to be gone.
+nothing_left() {
+    local try
+    for ((try = 0; try < 100; try++)); do
+        nothing_is_left && return
+        sleep 0.02
+    done
+    echo "left behind:"
+    left
+    explain
+    return 1
+}
+
+# Say what helps to see why a test failed.
+explain() {
+    local id file
+    for id in $(meshes); do
+        echo "--- mpp-stat $id"
+        timeout 5 "$MPP_B/mpp-stat" "$id" 2>&1 || true
+    done
+    for file in "$T"/*.err; do
+        if [[ -s $file ]]; then
+            echo "--- ${file##*/}"
+            tail -n 20 "$file"
+        fi
+    done
+}
+
+clean_up() {
+    local id pid try
+    for ((try = 0; try < 10; try++)); do
+        local pids
+        mapfile -t pids < <(started)
+        ((${#pids[@]})) || break
+        for pid in "${pids[@]}"; do
+            kill -CONT "$pid" 2>/dev/null || true
+            kill -KILL "$pid" 2>/dev/null || true
+        done
+        sleep 0.02
+    done
+    for id in $(meshes); do
+        rm -f "/dev/shm/mpp_$id"
+    done
+    cd / && rm -rf "$T"
+}
+
+# ---- waiting and timing --------------------------------------------------------------------------------
+
+# Sanitizers make everything slower: `patient 2` is more seconds then.
+patient() {
+    echo $(($1 * slower))
+}
+
+# And they make tests smaller: `scaled 100000` is less then.
+scaled() {
+    echo $(($1 / slower))
+}
+
+# Wait until a command succeeds.
+wait_for() {
+    local deadline=$((SECONDS + $(patient 15)))
+    until "$@" >/dev/null 2>&1; do
+        ((SECONDS < deadline)) || fail "waited in vain for: $*" || return
+        sleep 0.02
+    done
+}
+
+# Run a command (not a function) that has to be done in time; its status is its own.  $ms is how long it took.
+finishes_within() { # SECONDS COMMAND...
+    local limit=$1 status=0 begin=${EPOCHREALTIME/./}
+    shift
+    timeout -k 1 "$limit" "$@" || status=$?
+    # shellcheck disable=SC2034 # for the caller
+    ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+    if ((status == 124 || status == 137)); then
+        fail "not done within $limit s: $*"
+    else
+        return "$status"
+    fi
+}
+
+# Wait for a background process; it has to exit with STATUS.
+exits() { # STATUS PID
+    local status=0
+    wait "$2" || status=$?
+    ((status == $1)) || fail "process $2 exited with $status, not $1"
+}
+
+# Wait for background processes; all have to exit 0.
+all_well() { # PID...
+    local pid status wrong=0
+    for pid; do
+        status=0
+        wait "$pid" || status=$?
+        if ((status)); then
+            echo "process $pid exited with $status"
+            wrong=1
+        fi
+    done
+    return "$wrong"
+}
+
+# `COMMAND & track`, and later `all_done`: each has to exit 0, which a bare `wait` does not ask.
+tracked=()
+track() {
+    tracked+=("$!")
+}
+all_done() {
+    local pids=("${tracked[@]}")
+    tracked=()
+    all_well "${pids[@]}"
+}
+
+# Wait for a background process; it has to fail, without being killed by a signal.
+fails() { # PID
+    local status=0
+    wait "$1" || status=$?
+    ((0 < status && status < 126)) || fail "process $1 exited with $status"
+}
+
+# The median of numbers, one to a line.
+median() {
+    sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+switches() { # PID
+    sed -n 's/.*ctxt_switches:\t//p' "/proc/$1/status"
+}
+
+# Has a process been asleep for a while?
+is_idle() { # PID
+    local before
+    [[ $(cut -d ' ' -f 3 "/proc/$1/stat") == S ]] || return 1
+    before=$(switches "$1")
+    sleep 0.05
+    [[ $before == "$(switches "$1")" ]]
+}
+
+is_gone() { # PID
+    ! kill -0 "$1" 2>/dev/null
+}
+
+# A field of a mesh's state: `state .mesh.ring_size MESH`.
+state() { # JQ-FILTER MESH
+    "$MPP_B/mpp-stat" --json "$2" | jq -r "$1"
+}
+
+# Do that many endpoints of a mesh say so of themselves?  `doing 2 "waiting for data" MESH`
+doing() { # N ACTIVITY MESH
+    local n
+    n=$(state "[.mesh.endpoints[] | select(.activity == \"$2\")] | length" "$3")
+    [[ $n == "$1" ]]
+}
+
+# Are that many endpoints of a mesh live?
+attached() { # N MESH
+    local n
+    n=$(state '[.mesh.endpoints[] | select(.state == "live")] | length' "$2")
+    [[ $n == "$1" ]]
+}
+
+# ---- comparing ---------------------------------------------------------------------------------------------
+
+# Are two files the same?  Says where not, without printing them.
+same() { # FILE FILE
+    cmp "$1" "$2" && return
+    wc -lc "$1" "$2"
+    return 1
+}
+
+# Are two files the same but for the order of their lines?
+same_lines() { # FILE FILE
+    same <(sort "$1") <(sort "$2")
+}
+
+is_empty() { # FILE
+    [[ ! -s $1 ]] && return
+    echo "$1 is not empty:"
+    head -n 20 "$1"
+    return 1
+}
+
+# What went wrong is said in one line, which begins with the tool's name.
+one_line_of() { # TOOL TEXT
+    [[ $2 == "$1: "* && $2 != *$'\n'* ]] || fail "not one line of $1: $2"
+}
+
+# The index that its hash gives a key among N consumers: `KEY` lines become `KEY TAB INDEX` lines.
+hash_indices() { # N
+    local n=$1 i=0 key hash dir=$T/hash.$BASHPID
+    mkdir "$dir"
+    while IFS= read -r key; do
+        i=$((i + 1))
+        printf '%s' "$key" >"$dir/$i"
+        printf '%s\n' "$key" >&3
+        echo "$dir/$i"
+    done 3>"$dir/keys" | xargs xxhsum -H3 | grep -oE '\b[0-9a-f]{16}\b' |
+        while read -r hash; do
+            # In halves, as the shell's integers are signed.
+            echo $((((0x${hash:0:8} % n) * (0x100000000 % n) + 0x${hash:8} % n) % n))
+        done >"$dir/indices"
+    paste "$dir/keys" "$dir/indices"
+    rm -r "$dir"
+}
+
+# ---- surroundings ------------------------------------------------------------------------------------------
+
+needs_strace() {
+    strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+    # The leak checker is a tracer, too, and there can be only one.
+    export ASAN_OPTIONS=detect_leaks=0
+}
+
+# Run a command with a /dev/shm of its own, of SIZE bytes.
+private_shm() { # SIZE COMMAND...
+    local size=$1
+    shift
+    # shellcheck disable=SC2016 # expanded inside
+    unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size="$0" tmpfs /dev/shm && exec "$@"' "$size" "$@"
+}
+
+needs_private_shm() {
+    private_shm 1M true 2>/dev/null || skip "no mount namespaces here"
+}
