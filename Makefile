@@ -83,14 +83,14 @@ $(lib) $(helpers):
 
 link = $(CC) $(MPP_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
 
-$(B)/mpp-stat: private TOOL_LDLIBS := -ljansson
+$(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private TOOL_LDLIBS := -ljansson
 $(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$(TOOL_LDLIBS))
 
 $(units): %: %.o $(helpers) $(lib)
 	$(call say,LINK,$@)
-	$(Q)$(call link,-pthread)
+	$(Q)$(call link,-pthread -ljansson)
 
 -include $(wildcard $(all_obj:.o=.d))
 

@@ -13,7 +13,7 @@
 #define store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define exchange(p, v)      atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define add_release(p, v)   atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
-#define cas(p, want, v) \
+#define cas(p, want, v)                                                                                                \
     atomic_compare_exchange_strong_explicit((p), (want), (v), memory_order_acq_rel, memory_order_acquire)
 
 /* A counter has one writer; readers want a value, not an order. */

@@ -15,7 +15,7 @@
 static int inlets_open(mpp_consumer *c, mpp_error *err)
 {
     endpoint *e = &c->end;
-    c->inlets = calloc((size_t) e->n_lanes * e->n_peers, sizeof *c->inlets);
+    c->inlets = calloc((size_t)e->n_lanes * e->n_peers, sizeof *c->inlets);
     if (!c->inlets)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach a consumer");
     c->n_inlets = e->n_lanes * e->n_peers;
@@ -179,7 +179,7 @@ static fate fate_of(const mpp_consumer *c, const consumer_stream *s, const inlet
     inlet_end end = inlet_end_of(i, &c->end, s->stream);
     if (end.run < s->run) /* the run that we asked for has not begun: this is of one that is over */
         return FATE_STALE;
-    if ((int64_t) (f->position - end.begin) < 0)
+    if ((int64_t)(f->position - end.begin) < 0)
         return FATE_STALE;
     if (end.run > s->run) /* of a run that we have not asked for yet */
         return FATE_LATER;
@@ -193,8 +193,8 @@ static bool hold(mpp_consumer *c, consumer_share *h, const inlet *i, const inlet
         endpoint_corrupt(&c->end, i->lane, i->producer, "a record longer than the mesh's max_record");
         return false;
     }
-    if (h->have + f->len > h->size) {
-        size_t size = (h->have + f->len) * 2;
+    if (h->have + f->len > h->size || !h->held) {
+        size_t size = (h->have + f->len) * 2 + 64;
         unsigned char *bigger = realloc(h->held, size);
         if (!bigger) {
             endpoint_fail(&c->end, MPP_S_FAILED, false, "consumer %u has no memory for a record of %zu bytes or more",
@@ -219,7 +219,7 @@ static share_state ended(mpp_consumer *c, consumer_stream *s, unsigned producer)
     if (end.run > s->run)
         return SHARE_OVER;
     if (end.run == s->run && (end.state == LAYOUT_ENDED || end.state == LAYOUT_CANCELLED))
-        return (int64_t) (i->ring.head - end.end) >= 0 ? SHARE_OVER : SHARE_EMPTY;
+        return (int64_t)(i->ring.head - end.end) >= 0 ? SHARE_OVER : SHARE_EMPTY;
     if ((end.run == s->run && end.state == LAYOUT_UNASKED) || (state == LAYOUT_DONE && end.run < s->run)) {
         endpoint_fail(&c->end, MPP_S_FAILED, false,
                       s->run == 1 ? "producer %u left before anyone asked for run %u of stream '%s'"
@@ -310,7 +310,7 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
         return MPP_CLOSED;
     bool gone = endpoint_gone(&c->end); /* before looking: what was published before the cause is found then */
     mpp_outcome outcome =
-        producer == MPP_PRODUCER_ANY ? take_any(c, s, batch) : outcomes[take(c, s, (unsigned) producer, batch)];
+        producer == MPP_PRODUCER_ANY ? take_any(c, s, batch) : outcomes[take(c, s, (unsigned)producer, batch)];
     if (outcome == MPP_WOULD_BLOCK) {
         if (gone)
             return MPP_GONE;
@@ -374,7 +374,8 @@ bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err)
     mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT
                             ? err->status
                             : MPP_S_FAILED;
-    return endpoint_fail(&c->end, others, err->final, "consumer %u (pid %d): %.400s", c->end.index, (int) getpid(), err->text);
+    return endpoint_fail(&c->end, others, err->final, "consumer %u (pid %d): %.400s", c->end.index, (int)getpid(),
+                         err->text);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
@@ -469,7 +470,7 @@ int consumer_awaited(const mpp_consumer *c, unsigned *lane)
     for (unsigned i = 0; i < c->n_inlets; i++)
         if (consumer_awaits(c, &c->inlets[i])) {
             *lane = c->inlets[i].lane;
-            return (int) c->inlets[i].producer;
+            return (int)c->inlets[i].producer;
         }
     return -1;
 }

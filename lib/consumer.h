@@ -8,19 +8,19 @@
 typedef struct consumer_share {
     unsigned char *held; /* a record that came in parts, put together */
     size_t have, size;
-    bool whole;          /* held is complete and to be handed out, or was */
-    bool out;            /* a batch is in the caller's hands */
-    bool over;           /* the run has ended here and is drained */
-    bool hungry;         /* this very producer is waited for */
+    bool whole;  /* held is complete and to be handed out, or was */
+    bool out;    /* a batch is in the caller's hands */
+    bool over;   /* the run has ended here and is drained */
+    bool hungry; /* this very producer is waited for */
 } consumer_share;
 
 typedef struct consumer_stream {
     unsigned stream;
     inlet *inlets; /* of its lane, one for each producer */
     consumer_share *shares;
-    unsigned run;  /* the last one that was asked */
+    unsigned run; /* the last one that was asked */
     bool active, cancelled;
-    unsigned last; /* the producer that had its turn */
+    unsigned last;                                                            /* the producer that had its turn */
     enum hunger { HUNGRY_NOT, HUNGRY_ANY, HUNGRY_SOME, HUNGRY_START } hungry; /* what said MPP_WOULD_BLOCK */
 } consumer_stream;
 
@@ -34,7 +34,7 @@ struct mpp_consumer {
 };
 
 /* For wait.c. */
-void consumer_arm(mpp_consumer *c);  /* give back all that was released */
+void consumer_arm(mpp_consumer *c); /* give back all that was released */
 bool consumer_ready(mpp_consumer *c);
 bool consumer_hungry(const mpp_consumer *c);
 void consumer_disarm(mpp_consumer *c);

@@ -11,9 +11,8 @@
 bool doorbell_path(char path[LAYOUT_SOCKET_PATH_MAX], const char *directory, char role, unsigned index, unsigned lane,
                    unsigned lanes)
 {
-    int n = lanes == 1
-                ? snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.sock", directory, role, index)
-                : snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.%u.sock", directory, role, index, lane);
+    int n = lanes == 1 ? snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.sock", directory, role, index)
+                       : snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.%u.sock", directory, role, index, lane);
     return n > 0 && n < LAYOUT_SOCKET_PATH_MAX;
 }
 
@@ -32,7 +31,7 @@ int doorbell_bind(const char *path)
         return -1;
     struct sockaddr_un a = address(path);
     unlink(path);
-    if (bind(fd, (struct sockaddr *) &a, sizeof a) < 0) {
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0) {
         int e = errno;
         close(fd);
         errno = e;
@@ -46,7 +45,7 @@ void doorbell_ring(int from, const char *path)
     struct sockaddr_un a = address(path);
     ssize_t n;
     do
-        n = sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *) &a, sizeof a);
+        n = sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&a, sizeof a);
     while (n < 0 && errno == EINTR);
 }
 

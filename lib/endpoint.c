@@ -52,7 +52,7 @@ layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer)
 
 bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, ...)
 {
-    layout_cause cause = {.status = (uint32_t) others, .final = final};
+    layout_cause cause = {.status = (uint32_t)others, .final = final};
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(cause.text, sizeof cause.text, fmt, ap);
@@ -88,7 +88,7 @@ static int watch(endpoint *e, pid_t pid)
     int fd = liveness_watch(pid);
     if (fd < 0)
         return -1;
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t) pid};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)pid};
     if (epoll_ctl(e->events, EPOLL_CTL_ADD, fd, &event) < 0) {
         int saved = errno;
         close(fd);
@@ -148,9 +148,10 @@ static void look_at_peer(endpoint *e, unsigned lane_position, unsigned peer)
         if (watch(e, holder) < 0 && errno != ESRCH) {
             struct rlimit limit;
             getrlimit(RLIMIT_NOFILE, &limit);
-            endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) cannot watch %s %u: %s (the limit is %llu; see ulimit -n)",
-                          role_name(e->role), e->index, (int) getpid(), role_name(other(e->role)), peer,
-                          strerror(errno), (unsigned long long) limit.rlim_cur);
+            endpoint_fail(e, MPP_S_FAILED, false,
+                          "%s %u (pid %d) cannot watch %s %u: %s (the limit is %llu; see ulimit -n)",
+                          role_name(e->role), e->index, (int)getpid(), role_name(other(e->role)), peer, strerror(errno),
+                          (unsigned long long)limit.rlim_cur);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */
@@ -182,7 +183,7 @@ static void process_gone(endpoint *e, pid_t pid)
             look_at_peer(e, i / e->n_peers, i % e->n_peers);
         }
     if (pid == e->mesh->watch_pid && mesh_watch_gone(e->mesh))
-        endpoint_fail(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int) pid,
+        endpoint_fail(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
                       e->mesh->id);
 }
 
@@ -195,7 +196,7 @@ void endpoint_heard(endpoint *e)
     int n = epoll_wait(e->events, events, 16, 0);
     for (int i = 0; i < n; i++)
         if (events[i].data.u64)
-            process_gone(e, (pid_t) events[i].data.u64);
+            process_gone(e, (pid_t)events[i].data.u64);
     look_at_peers(e);
 }
 
@@ -252,9 +253,9 @@ void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned waits_f
 {
     for (unsigned i = 0; i < e->n_lanes; i++) {
         layout_slot *s = endpoint_slot(e, i);
-        store_relaxed(&s->activity, (uint32_t) activity);
+        store_relaxed(&s->activity, (uint32_t)activity);
         store_relaxed(&s->waits_for, waits_for);
-        store_relaxed(&s->since_ns, (uint64_t) since_ns);
+        store_relaxed(&s->since_ns, (uint64_t)since_ns);
     }
 }
 
@@ -328,7 +329,7 @@ static int claim_index(endpoint *e, mpp_error *err)
             return error_set(err, MPP_S_ERROR, errno, "cannot lock %s %u of mesh '%s'", role_name(e->role), e->index,
                              e->mesh->id);
         error_set(err, MPP_S_USAGE, 0, "%s %u of mesh '%s' is held by process %d; choose another --index",
-                  role_name(e->role), e->index, e->mesh->id, (int) holder);
+                  role_name(e->role), e->index, e->mesh->id, (int)holder);
         return 0;
     }
     int ours = slots_ours(e, err);
@@ -349,10 +350,10 @@ static int claim(endpoint *e, int wanted, mpp_error *err)
 {
     unsigned n = e->role == 'p' ? e->mesh->l.producers : e->mesh->l.consumers;
     if (wanted != MPP_INDEX_ANY) {
-        if (wanted < 0 || (unsigned) wanted >= n)
+        if (wanted < 0 || (unsigned)wanted >= n)
             return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss: --index is 0 to %u, not %d", e->mesh->id, n,
                              role_name(e->role), n - 1, wanted);
-        e->index = (unsigned) wanted;
+        e->index = (unsigned)wanted;
         return claim_index(e, err) == 1 ? 0 : -1;
     }
     for (e->index = 0; e->index < n; e->index++) {
@@ -415,7 +416,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
             memcpy(s->label, o->label, n);
         store_relaxed(&s->owes, e->role == 'p' && o->runs != 1);
         store_relaxed(&s->armed, 0);
-        store_relaxed(&s->pid, (int32_t) getpid());
+        store_relaxed(&s->pid, (int32_t)getpid());
     }
 }
 
@@ -481,7 +482,7 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
     if (streams_take(e, o, err) < 0)
         return -1;
     e->sockets = calloc(e->n_lanes, sizeof *e->sockets);
-    e->known = calloc((size_t) e->n_lanes * e->n_peers, sizeof *e->known);
+    e->known = calloc((size_t)e->n_lanes * e->n_peers, sizeof *e->known);
     for (unsigned i = 0; e->sockets && i < e->n_lanes; i++)
         e->sockets[i] = -1;
     if (!e->sockets || !e->known)
@@ -496,8 +497,7 @@ static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
     if (directory_make(e->mesh, err) < 0 || sockets_bind(e, err) < 0)
         return -1;
     for (unsigned i = 0; e->role == 'p' && i < e->n_lanes; i++)
-        if (segment_reserve(e->mesh->segment,
-                            layout_ring_offset(l, layout_channel_number(l, e->lanes[i], e->index, 0)),
+        if (segment_reserve(e->mesh->segment, layout_ring_offset(l, layout_channel_number(l, e->lanes[i], e->index, 0)),
                             l->consumers * l->ring_size, err) < 0)
             return -1;
     slots_take(e, o);
@@ -536,7 +536,7 @@ void endpoint_leave(endpoint *e)
     sockets_unlink(e);
     full_fence(); /* [L3]: of two who leave at once, one at least sees the other's DONE */
     if (!load_acquire(&m->header->closed) && mesh_finished(m)) { /* [K2] */
-        store_release(&m->header->closed, 1); /* [K1] pairs with [K2] */
+        store_release(&m->header->closed, 1);                    /* [K1] pairs with [K2] */
         mesh_ring_all(m);
     }
     announce(e);

@@ -33,10 +33,10 @@ typedef struct endpoint {
     unsigned index;
     unsigned *streams, n_streams; /* that this process serves, in the order it named them */
     unsigned *lanes, n_lanes;     /* that they travel in */
-    unsigned n_peers; /* of the other role, in each lane */
-    int *sockets;     /* one for each lane */
-    int events;       /* epoll: sockets and pidfds */
-    pid_t *known;     /* per lane and peer: the process we watch as its holder, 0: none */
+    unsigned n_peers;             /* of the other role, in each lane */
+    int *sockets;                 /* one for each lane */
+    int events;                   /* epoll: sockets and pidfds */
+    pid_t *known;                 /* per lane and peer: the process we watch as its holder, 0: none */
     endpoint_watch *watches;
     unsigned n_watches;
     uint32_t peers_seen;

@@ -1,6 +1,6 @@
 /* feed.c - how records get into channels: one by one, in pieces of input, read(2) in place, and reserve/commit */
-#include "producer.h"
 #include "error.h"
+#include "producer.h"
 #include "record.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 enum {
-    FEED_FRAME = 64 << 10,    /* frames of partitioned records: many of them share a cache */
-    FEED_BUFFER = 256 << 10,  /* input that is read at once to be partitioned */
-    FILL_LEAST = 4 << 10,     /* less room than this in the open frame: begin another */
+    FEED_FRAME = 64 << 10,   /* frames of partitioned records: many of them share a cache */
+    FEED_BUFFER = 256 << 10, /* input that is read at once to be partitioned */
+    FILL_LEAST = 4 << 10,    /* less room than this in the open frame: begin another */
 };
 
 static size_t frame_max(const mpp_producer *p)
@@ -42,14 +42,14 @@ static mpp_outcome state_of(mpp_producer *p, const producer_stream *s)
 
 static bool wants(const producer_stream *s, int target, unsigned j)
 {
-    return (target == PARTITION_ALL || target == (int) j) && !registry_has_enough(&s->registry, j);
+    return (target == PARTITION_ALL || target == (int)j) && !registry_has_enough(&s->registry, j);
 }
 
 /* The n bytes into the frames of all targets, or of none. */
 static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const unsigned char *data, size_t n,
                        uint64_t records, size_t limit)
 {
-    unsigned first = target == PARTITION_ALL ? 0 : (unsigned) target;
+    unsigned first = target == PARTITION_ALL ? 0 : (unsigned)target;
     unsigned last = target == PARTITION_ALL ? s->registry.consumers - 1 : first;
     for (unsigned j = first; target == PARTITION_ALL && j <= last; j++)
         if (wants(s, target, j) && !outlet_room(&s->outlets[j], &p->end, s->stream, n, limit))
@@ -73,7 +73,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
 static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned char *data, size_t n, size_t *used)
 {
     while (s->long_left) {
-        size_t part = s->long_left < frame_max(p) ? (size_t) s->long_left : frame_max(p);
+        size_t part = s->long_left < frame_max(p) ? (size_t)s->long_left : frame_max(p);
         if (part > n - *used)
             part = n - *used;
         if (part == 0)
@@ -100,14 +100,16 @@ static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned 
 }
 
 /* One whole record. */
-static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len, size_t *used)
+static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len,
+                              size_t *used)
 {
     int target = s->registry.consumers == 1 ? 0 : partition_target(p, s, record, len);
     if (target == PARTITION_BLOCKED)
         return blocked(p);
     mpp_outcome outcome;
     if (len <= frame_max(p)) {
-        outcome = put(p, s, target, record, len, 1, len < FEED_FRAME && frame_max(p) > FEED_FRAME ? FEED_FRAME : frame_max(p));
+        outcome = put(p, s, target, record, len, 1,
+                      len < FEED_FRAME && frame_max(p) > FEED_FRAME ? FEED_FRAME : frame_max(p));
         if (outcome != MPP_OK)
             return outcome;
         *used += len;
@@ -164,7 +166,7 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
     memcpy(p->framed + record_head(f), record, len);
     record_frame(f, p->framed, len);
     /* A long record that was begun is offered again until it is through: go on where it stopped. */
-    size_t sent = s->long_left && s->long_left < whole ? whole - (size_t) s->long_left : 0;
+    size_t sent = s->long_left && s->long_left < whole ? whole - (size_t)s->long_left : 0;
     return mpp_feed(p, stream, p->framed + sent, whole - sent, &used);
 }
 
@@ -181,9 +183,11 @@ static ssize_t read_some(int fd, void *to, size_t n)
 
 static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uint64_t at, mpp_error *err)
 {
-    error_set(err, MPP_S_ERROR, 0, "the record at offset %llu of its input is longer than the mesh's --max-record of "
-              "%llu bytes", (unsigned long long) at, (unsigned long long) p->end.mesh->max_record);
-    (void) s;
+    error_set(err, MPP_S_ERROR, 0,
+              "the record at offset %llu of its input is longer than the mesh's --max-record of "
+              "%llu bytes",
+              (unsigned long long)at, (unsigned long long)p->end.mesh->max_record);
+    (void)s;
     return MPP_ERROR;
 }
 
@@ -200,7 +204,7 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
 {
     outlet *o = &s->outlets[0];
     size_t max = frame_max(p);
-    if (o->stream == (int) s->stream && o->len + o->extra + FILL_LEAST > max) {
+    if (o->stream == (int)s->stream && o->len + o->extra + FILL_LEAST > max) {
         if (o->len)
             outlet_publish(o, &p->end);
         if (o->extra + FILL_LEAST > max)
@@ -211,28 +215,28 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
         return blocked(p);
     uint64_t space = ring_space(&o->ring, 0) - sizeof(layout_frame) - 16 - o->len - o->extra;
     size_t want = max - o->len - o->extra;
-    want = want < space ? want : (size_t) space & ~(size_t) 7;
+    want = want < space ? want : (size_t)space & ~(size_t)7;
     want = limit && limit < want ? limit : want;
     ssize_t got = read_some(fd, room, want);
     if (got < 0)
         return read_failed(p, err);
     uint64_t records = s->split.records;
     size_t end;
-    bool good = splitter_scan(&s->split, room, (size_t) got, &end);
+    bool good = splitter_scan(&s->split, room, (size_t)got, &end);
     if (end) {
-        o->len += o->extra + (uint32_t) end;
-        o->extra = (uint32_t) ((size_t) got - end);
+        o->len += o->extra + (uint32_t)end;
+        o->extra = (uint32_t)((size_t)got - end);
         o->records += s->split.records - records;
     } else {
-        o->extra += (uint32_t) got;
+        o->extra += (uint32_t)got;
     }
     s->records = s->split.records;
-    s->bytes += (size_t) got;
-    uint64_t start = s->offset + (size_t) got - s->split.in_record;
-    s->offset += (size_t) got;
-    *n = (size_t) got;
+    s->bytes += (size_t)got;
+    uint64_t start = s->offset + (size_t)got - s->split.in_record;
+    s->offset += (size_t)got;
+    *n = (size_t)got;
     if (!good) {
-        uint64_t at = end ? s->offset - (size_t) got + end : start;
+        uint64_t at = end ? s->offset - (size_t)got + end : start;
         return too_long(p, s, at, err);
     }
     if (o->len >= max / 2)
@@ -295,8 +299,8 @@ static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, si
     ssize_t got = read_some(fd, s->buffer + s->have, want);
     if (got < 0)
         return read_failed(p, err);
-    s->have += (size_t) got;
-    *n = (size_t) got;
+    s->have += (size_t)got;
+    *n = (size_t)got;
     outcome = got ? feed_buffered(p, s, err) : MPP_OK;
     return outcome == MPP_WOULD_BLOCK ? MPP_OK : outcome; /* it was read; the next call goes on */
 }
@@ -308,15 +312,14 @@ mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, siz
     mpp_outcome outcome = state_of(p, s);
     if (outcome != MPP_OK)
         return outcome;
-    return s->registry.consumers == 1 ? fill_in_place(p, s, fd, limit, n, err)
-                                      : fill_buffered(p, s, fd, limit, n, err);
+    return s->registry.consumers == 1 ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
 }
 
 static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
 {
     const mpp_format *f = &s->declared->info.format;
     error_set(err, MPP_S_ERROR, 0, "the input ends inside a record: %llu bytes are left of %s",
-              (unsigned long long) bytes,
+              (unsigned long long)bytes,
               f->kind == MPP_FIXED ? "a record of fixed size" : "a record with a length prefix");
     return MPP_ERROR;
 }

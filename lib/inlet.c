@@ -56,7 +56,7 @@ int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
     f->stream = header.stream_id >> 16;
     f->len = header.len & ~LAYOUT_CONTINUED;
     f->continued = header.len & LAYOUT_CONTINUED;
-    f->size = sizeof header + (((uint64_t) f->len + 7) & ~UINT64_C(7));
+    f->size = sizeof header + (((uint64_t)f->len + 7) & ~UINT64_C(7));
     f->position = i->ring.head;
     f->data = ring_head(&i->ring) + sizeof header;
     if (f->size > unread)
@@ -75,7 +75,7 @@ void inlet_release(inlet *i, endpoint *e)
     ring_release(&i->ring);
     doorbell_fence(); /* [D2]: after [S1] */
     uint64_t want = load_relaxed(&c->want);
-    if (want == LAYOUT_NEVER || (int64_t) (i->ring.read - want) < 0)
+    if (want == LAYOUT_NEVER || (int64_t)(i->ring.read - want) < 0)
         return;
     if (doorbell_wake(endpoint_peer(e, i->lane, i->producer), LAYOUT_WANTS_SPACE)) {
         endpoint_ring(e, i->lane, i->producer);
@@ -94,7 +94,7 @@ inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream)
 {
     const layout_end *end = layout_end_of(&e->mesh->l, i->ring.shared, stream);
     uint64_t word = load_acquire(&end->word); /* [E2] pairs with [E1]: positions, and frames, are there before it */
-    return (inlet_end){.run = (unsigned) (word >> 8),
+    return (inlet_end){.run = (unsigned)(word >> 8),
                        .state = word & 0xff,
                        .begin = load_relaxed(&end->begin),
                        .end = load_relaxed(&end->end)};

@@ -28,17 +28,17 @@ bool layout_compute(layout *l, const char **field)
     if (*field)
         return false;
     /* No sum can wrap: 2^16 streams x 2^8 x 2^8 participants x 2^30 bytes of ring are 2^62. */
-    uint64_t channels = (uint64_t) l->lanes * l->producers * l->consumers;
+    uint64_t channels = (uint64_t)l->lanes * l->producers * l->consumers;
     l->lane_streams = (l->streams + l->lanes - 1) / l->lanes;
     l->controls = 2 * l->lane_streams;
     l->slots = l->lanes * (l->producers + l->consumers);
     l->streams_at = sizeof(layout_header);
-    l->texts_at = l->streams_at + (uint64_t) l->streams * sizeof(layout_stream);
+    l->texts_at = l->streams_at + (uint64_t)l->streams * sizeof(layout_stream);
     l->slots_at = align(l->texts_at + l->texts_size, LINE);
-    l->requests_at = l->slots_at + (uint64_t) l->slots * sizeof(layout_slot);
-    l->channels_at = align(l->requests_at + (uint64_t) l->consumers * l->streams * sizeof(uint32_t), LINE);
-    l->channel_stride = align(sizeof(layout_channel) + (uint64_t) l->controls * sizeof(layout_control) +
-                                  (uint64_t) l->lane_streams * sizeof(layout_end),
+    l->requests_at = l->slots_at + (uint64_t)l->slots * sizeof(layout_slot);
+    l->channels_at = align(l->requests_at + (uint64_t)l->consumers * l->streams * sizeof(uint32_t), LINE);
+    l->channel_stride = align(sizeof(layout_channel) + (uint64_t)l->controls * sizeof(layout_control) +
+                                  (uint64_t)l->lane_streams * sizeof(layout_end),
                               LINE);
     l->rings_at = align(l->channels_at + channels * l->channel_stride, PAGE);
     l->segment_size = l->rings_at + channels * l->ring_size;

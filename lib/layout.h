@@ -50,10 +50,10 @@ typedef struct layout_header {
     char socket_dir[LAYOUT_SOCKET_PATH_MAX];
     char name[MPP_NAME_MAX + 1];
 
-    _Alignas(128) _Atomic uint32_t peers;  /* W: who attaches or leaves, add release [P1].  R: all, acquire [P2] */
-    _Atomic uint32_t cause;  /* 0, or the root cause's slot + 1, or LAYOUT_REMOVED.  W: one CAS ever [F1].  R: [F2] */
+    _Alignas(128) _Atomic uint32_t peers; /* W: who attaches or leaves, add release [P1].  R: all, acquire [P2] */
+    _Atomic uint32_t cause;   /* 0, or the root cause's slot + 1, or LAYOUT_REMOVED.  W: one CAS ever [F1].  R: [F2] */
     _Atomic uint32_t barrier; /* not 0: somebody waits for everybody.  W: who waits, add release [B1].  R: [B2] */
-    _Atomic uint32_t closed; /* 1: every consumer has finished.  W: who leaves, release [K1].  R: acquire [K2] */
+    _Atomic uint32_t closed;  /* 1: every consumer has finished.  W: who leaves, release [K1].  R: acquire [K2] */
 } layout_header;
 static_assert(sizeof(layout_header) == 512, "header");
 static_assert(offsetof(layout_header, peers) == 384, "shared words on a line of their own");
@@ -79,9 +79,9 @@ enum { LAYOUT_FREE = 0, LAYOUT_LIVE, LAYOUT_DONE, LAYOUT_DEAD };
 enum { LAYOUT_ASLEEP = 1, LAYOUT_WANTS_DATA = 2, LAYOUT_WANTS_SPACE = 4 };
 
 typedef struct layout_cause {
-    uint32_t status;   /* mpp_status of a process that did not cause it */
+    uint32_t status; /* mpp_status of a process that did not cause it */
     int32_t os_error;
-    uint32_t final;    /* nobody is expected any more: the last one out removes the mesh whoever is missing */
+    uint32_t final; /* nobody is expected any more: the last one out removes the mesh whoever is missing */
     char text[MPP_TEXT_MAX - 12];
 } layout_cause;
 
@@ -92,9 +92,9 @@ typedef struct layout_slot {
     _Atomic uint32_t mail;  /* producer: control messages sent to it.  W: consumers, add release [C3].  R: [C4] */
     uint8_t pad0[48];
 
-    _Atomic uint32_t armed; /* W: owner arms [D1]; any waker exchanges to 0 [D2] */
-    _Atomic uint32_t activity; /* mpp_activity, relaxed, for the snapshot */
-    _Atomic uint64_t since_ns; /* CLOCK_MONOTONIC, relaxed */
+    _Atomic uint32_t armed;     /* W: owner arms [D1]; any waker exchanges to 0 [D2] */
+    _Atomic uint32_t activity;  /* mpp_activity, relaxed, for the snapshot */
+    _Atomic uint64_t since_ns;  /* CLOCK_MONOTONIC, relaxed */
     _Atomic uint32_t waits_for; /* the peer's index + 1 when it waits for space or data of one, else 0 */
     char label[32];             /* R: snapshot; bytes may be torn, never trusted to end */
     uint8_t pad1[8];
@@ -127,7 +127,7 @@ typedef struct layout_end {
 typedef struct layout_channel {
     /* The producer's line. */
     _Alignas(128) _Atomic uint64_t write; /* bytes ever published.  W: producer, release [W1].  R: consumer [W2] */
-    _Atomic uint64_t want; /* wake the producer when read gets here; UINT64_MAX: never.  before [D1] */
+    _Atomic uint64_t want;                /* wake the producer when read gets here; UINT64_MAX: never.  before [D1] */
 #define COUNTER(name, kind, unit, side, prose) COUNTER_##side(name)
 #define COUNTER_producer(name)                 _Atomic uint64_t name;
 #define COUNTER_consumer(name)
@@ -176,7 +176,7 @@ bool layout_compute(layout *l, const char **field);
 
 static inline uint32_t layout_physical(unsigned stream, unsigned producer)
 {
-    return (uint32_t) stream << 16 | producer;
+    return (uint32_t)stream << 16 | producer;
 }
 static inline unsigned layout_slot_number(const layout *l, unsigned lane, char role, unsigned index)
 {
@@ -184,27 +184,27 @@ static inline unsigned layout_slot_number(const layout *l, unsigned lane, char r
 }
 static inline uint64_t layout_channel_number(const layout *l, unsigned lane, unsigned producer, unsigned consumer)
 {
-    return ((uint64_t) lane * l->producers + producer) * l->consumers + consumer;
+    return ((uint64_t)lane * l->producers + producer) * l->consumers + consumer;
 }
 static inline layout_slot *layout_slot_at(const layout *l, void *base, unsigned number)
 {
-    return (layout_slot *) ((char *) base + l->slots_at) + number;
+    return (layout_slot *)((char *)base + l->slots_at) + number;
 }
 static inline _Atomic uint32_t *layout_request_at(const layout *l, void *base, unsigned consumer, unsigned stream)
 {
-    return (_Atomic uint32_t *) ((char *) base + l->requests_at) + (uint64_t) consumer * l->streams + stream;
+    return (_Atomic uint32_t *)((char *)base + l->requests_at) + (uint64_t)consumer * l->streams + stream;
 }
 static inline layout_channel *layout_channel_at(const layout *l, void *base, uint64_t number)
 {
-    return (layout_channel *) ((char *) base + l->channels_at + number * l->channel_stride);
+    return (layout_channel *)((char *)base + l->channels_at + number * l->channel_stride);
 }
 static inline layout_control *layout_controls_of(layout_channel *c)
 {
-    return (layout_control *) (c + 1);
+    return (layout_control *)(c + 1);
 }
 static inline layout_end *layout_end_of(const layout *l, layout_channel *c, unsigned stream)
 {
-    return (layout_end *) (layout_controls_of(c) + l->controls) + stream / l->lanes;
+    return (layout_end *)(layout_controls_of(c) + l->controls) + stream / l->lanes;
 }
 static inline uint64_t layout_ring_offset(const layout *l, uint64_t channel_number)
 {

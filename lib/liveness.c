@@ -9,14 +9,14 @@
 
 int liveness_watch(pid_t pid)
 {
-    return (int) syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by nature */
+    return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by nature */
 }
 
 /* /proc/PID/stat behind the command's name, which may hold anything: " S 1 2 ..." */
 static const char *stat_fields(pid_t pid, char *buffer, size_t size)
 {
     char path[40];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;

@@ -29,7 +29,7 @@ static bool texts_add(texts *t, const char *text, uint32_t *at, uint32_t *size)
 {
     size_t n = text ? strlen(text) : 0;
     *at = t->size;
-    *size = (uint32_t) n;
+    *size = (uint32_t)n;
     if (n == 0)
         return true;
     if (n > UINT32_MAX / 2 - t->size)
@@ -39,7 +39,7 @@ static bool texts_add(texts *t, const char *text, uint32_t *at, uint32_t *size)
         return false;
     memcpy(p + t->size, text, n);
     t->data = p;
-    t->size += (uint32_t) n;
+    t->size += (uint32_t)n;
     return true;
 }
 
@@ -49,7 +49,7 @@ static bool name_valid(const char *name)
     if (n < 1 || n > MPP_NAME_MAX)
         return false;
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char) name[i] <= ' ' || name[i] == '=' || name[i] == 0x7f)
+        if ((unsigned char)name[i] <= ' ' || name[i] == '=' || name[i] == 0x7f)
             return false;
     return true;
 }
@@ -69,7 +69,7 @@ static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind
     }
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i] && strcmp(o->partition, names[i]) == 0) {
-            *kind = (mpp_partition_kind) i;
+            *kind = (mpp_partition_kind)i;
             return 0;
         }
     return error_set(err, MPP_S_USAGE, 0,
@@ -82,7 +82,7 @@ static int key_make(const char *text, char separator, key *k, mpp_error *err)
 {
     if (text && *text)
         return key_parse(text, separator, k, err);
-    *k = (key){.separator = (unsigned char) separator};
+    *k = (key){.separator = (unsigned char)separator};
     return 0;
 }
 
@@ -105,11 +105,11 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, layout_s
             return -1;
         key_ranges_free(&r);
     }
-    *s = (layout_stream){.kind = (uint32_t) o->format.kind,
+    *s = (layout_stream){.kind = (uint32_t)o->format.kind,
                          .delimiter = o->format.delimiter,
                          .size = o->format.size,
-                         .partition = (uint32_t) kind,
-                         .separator = (unsigned char) o->separator};
+                         .partition = (uint32_t)kind,
+                         .separator = (unsigned char)o->separator};
     strcpy(s->name, o->name);
     if (!texts_add(t, o->key, &s->key_at, &s->key_size) || !texts_add(t, bounds, &s->bounds_at, &s->bounds_size))
         return error_set(err, MPP_S_ERROR, ENOMEM, "stream '%s'", o->name);
@@ -147,13 +147,14 @@ static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, m
                   .ring_size = o->ring_size,
                   .texts_size = texts_size};
     if (l->ring_size == 0)
-        l->ring_size = ring_size_default((uint64_t) l->producers * l->consumers * l->lanes);
+        l->ring_size = ring_size_default((uint64_t)l->producers * l->consumers * l->lanes);
     const char *field;
     if (!layout_compute(l, &field))
-        return error_set(err, MPP_S_USAGE, 0,
-                         "the number of %s cannot be: 1 to %d producers and consumers, 1 to %d streams, at most as many "
-                         "lanes as streams, rings of a power of two from 64K to 1G",
-                         field, MPP_PARTICIPANTS_MAX, MPP_STREAMS_MAX);
+        return error_set(
+            err, MPP_S_USAGE, 0,
+            "the number of %s cannot be: 1 to %d producers and consumers, 1 to %d streams, at most as many "
+            "lanes as streams, rings of a power of two from 64K to 1G",
+            field, MPP_PARTICIPANTS_MAX, MPP_STREAMS_MAX);
     return 0;
 }
 
@@ -171,14 +172,20 @@ static int socket_directory(const layout *l, const char *short_id, char *directo
     if (l->lanes == 1)
         n = snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last);
     if (base[0] != '/')
-        return error_set(err, MPP_S_USAGE, 0, "the directory for sockets, '%s', is not an absolute path; set "
-                         "XDG_RUNTIME_DIR or TMPDIR to one", base);
+        return error_set(err, MPP_S_USAGE, 0,
+                         "the directory for sockets, '%s', is not an absolute path; set "
+                         "XDG_RUNTIME_DIR or TMPDIR to one",
+                         base);
     if (n >= LAYOUT_SOCKET_PATH_MAX)
-        return error_set(err, MPP_S_USAGE, 0, "the socket path '%.200s' has %d bytes and the limit is %d; set "
-                         "XDG_RUNTIME_DIR or TMPDIR to a shorter directory", longest, n + 1, LAYOUT_SOCKET_PATH_MAX);
+        return error_set(err, MPP_S_USAGE, 0,
+                         "the socket path '%.200s' has %d bytes and the limit is %d; set "
+                         "XDG_RUNTIME_DIR or TMPDIR to a shorter directory",
+                         longest, n + 1, LAYOUT_SOCKET_PATH_MAX);
     if (access(base, W_OK | X_OK) < 0)
-        return error_set(err, MPP_S_ERROR, errno, "cannot put sockets into '%s' (XDG_RUNTIME_DIR, else TMPDIR, "
-                         "else /tmp)", base);
+        return error_set(err, MPP_S_ERROR, errno,
+                         "cannot put sockets into '%s' (XDG_RUNTIME_DIR, else TMPDIR, "
+                         "else /tmp)",
+                         base);
     snprintf(directory, LAYOUT_SOCKET_PATH_MAX, "%.80s/mpp_%s", base, short_id);
     return 0;
 }
@@ -197,7 +204,7 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
     if (o->pid) {
         h->watch_start = liveness_start_time(o->pid);
         if (!h->watch_start)
-            return error_set(err, MPP_S_USAGE, 0, "there is no process %d (--pid)", (int) o->pid);
+            return error_set(err, MPP_S_USAGE, 0, "there is no process %d (--pid)", (int)o->pid);
     }
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -220,7 +227,7 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
 
 static void channels_make(const layout *l, void *base)
 {
-    uint64_t n = (uint64_t) l->lanes * l->producers * l->consumers;
+    uint64_t n = (uint64_t)l->lanes * l->producers * l->consumers;
     for (uint64_t i = 0; i < n; i++)
         store_relaxed(&layout_channel_at(l, base, i)->want, LAYOUT_NEVER);
 }
@@ -236,7 +243,8 @@ static int publish(segment *s, const char *id, mpp_error *err)
         return 0;
     if (errno == EEXIST)
         return error_set(err, MPP_S_ERROR, 0,
-                         "there is a mesh '%s' already; remove it with mpp-create --remove, or take another --name", id);
+                         "there is a mesh '%s' already; remove it with mpp-create --remove, or take another --name",
+                         id);
     return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'", id);
 }
 
@@ -258,7 +266,7 @@ static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, cha
     if (t->size)
         memcpy(base + l.texts_at, t->data, t->size);
     channels_make(&l, base);
-    store_release(&((layout_header *) base)->magic, LAYOUT_MAGIC); /* [M1] the last word */
+    store_release(&((layout_header *)base)->magic, LAYOUT_MAGIC); /* [M1] the last word */
     int result = publish(s, id, err);
     segment_close(&s);
     return result;
@@ -302,10 +310,10 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's %s is out of bounds", m->id, field);
     if (h->segment_size != m->l.segment_size || segment_size(m->segment) < m->l.segment_size)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its segment has %llu bytes and should have %llu",
-                         m->id, (unsigned long long) segment_size(m->segment),
-                         (unsigned long long) m->l.segment_size);
+                         m->id, (unsigned long long)segment_size(m->segment), (unsigned long long)m->l.segment_size);
     if (h->max_record < 1 || h->max_record > LAYOUT_MAX_RECORD_MAX)
-        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's max_record is out of bounds", m->id);
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's max_record is out of bounds",
+                         m->id);
     if (h->socket_dir[0] != '/' || !memchr(h->socket_dir, 0, sizeof h->socket_dir))
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's socket_dir is not a path", m->id);
     memcpy(m->socket_dir, h->socket_dir, sizeof m->socket_dir);
@@ -322,27 +330,27 @@ static char *text_copy(const mpp_mesh *m, uint32_t at, uint32_t size)
 {
     if (at > m->l.texts_size || size > m->l.texts_size - at)
         return NULL;
-    return strndup((char *) m->base + m->l.texts_at + at, size);
+    return strndup((char *)m->base + m->l.texts_at + at, size);
 }
 
 static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
 {
     layout_stream s;
     mesh_stream *out = &m->streams[i];
-    memcpy(&s, (char *) m->base + m->l.streams_at + i * sizeof s, sizeof s);
+    memcpy(&s, (char *)m->base + m->l.streams_at + i * sizeof s, sizeof s);
     s.name[MPP_NAME_MAX] = 0;
-    mpp_format format = {(mpp_format_kind) s.kind, (unsigned char) s.delimiter, s.size};
+    mpp_format format = {(mpp_format_kind)s.kind, (unsigned char)s.delimiter, s.size};
     if (!name_valid(s.name) || !record_format_valid(&format) || s.partition > MPP_BROADCAST || s.separator > 255)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: entry %u of its stream table", m->id, i);
     char *text = text_copy(m, s.key_at, s.key_size);
     char *bounds = text_copy(m, s.bounds_at, s.bounds_size);
     out->info = (mpp_stream_info){.name = strdup(s.name),
                                   .format = format,
-                                  .partition = (mpp_partition_kind) s.partition,
+                                  .partition = (mpp_partition_kind)s.partition,
                                   .key = s.key_size ? text : NULL,
-                                  .separator = (char) s.separator,
+                                  .separator = (char)s.separator,
                                   .lane = i % m->l.lanes};
-    bool ok = text && bounds && out->info.name && key_make(text, (char) s.separator, &out->key, NULL) == 0;
+    bool ok = text && bounds && out->info.name && key_make(text, (char)s.separator, &out->key, NULL) == 0;
     if (ok && s.partition == MPP_RANGE)
         ok = key_ranges_parse(bounds, &out->key, m->l.consumers, &out->ranges, NULL) == 0;
     free(bounds);
@@ -357,9 +365,9 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
 {
     layout_header h;
     ssize_t n = segment_peek(m->segment, &h, sizeof h);
-    if (n < (ssize_t) sizeof h)
-        return error_set(err, MPP_S_CORRUPT, 0, "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it",
-                         m->id);
+    if (n < (ssize_t)sizeof h)
+        return error_set(err, MPP_S_CORRUPT, 0,
+                         "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it", m->id);
     if (header_check(m, &h, err) < 0)
         return -1;
     if (segment_map(m->segment, m->l.rings_at) < 0)
@@ -398,8 +406,8 @@ void mpp_mesh_close(mpp_mesh **mesh)
         return;
     for (unsigned i = 0; m->streams && i < m->l.streams; i++) {
         key_ranges_free(&m->streams[i].ranges);
-        free((char *) m->streams[i].info.name);
-        free((char *) m->streams[i].info.key);
+        free((char *)m->streams[i].info.name);
+        free((char *)m->streams[i].info.key);
     }
     free(m->streams);
     segment_close(&m->segment);
@@ -440,7 +448,7 @@ int mpp_mesh_find_stream(const mpp_mesh *m, const char *name)
 {
     for (unsigned i = 0; i < m->l.streams; i++)
         if (strcmp(m->streams[i].info.name, name) == 0)
-            return (int) i;
+            return (int)i;
     return -1;
 }
 
@@ -448,9 +456,9 @@ int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *bytes, size_t
 {
     const mesh_stream *s = &m->streams[stream];
     if (s->info.partition == MPP_HASH)
-        return (int) key_hash(bytes, len, m->l.consumers);
+        return (int)key_hash(bytes, len, m->l.consumers);
     if (s->info.partition == MPP_RANGE)
-        return (int) key_range_of_bytes(&s->ranges, &s->key, bytes, len);
+        return (int)key_range_of_bytes(&s->ranges, &s->key, bytes, len);
     return -1;
 }
 
@@ -525,11 +533,11 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
     }
     uint32_t status = c->status;
     memset(cause, 0, sizeof *cause);
-    cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status) status : MPP_S_FAILED;
+    cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status)status : MPP_S_FAILED;
     cause->os_error = c->os_error;
     memcpy(cause->text, c->text, sizeof c->text - 1);
     for (char *p = cause->text; *p; p++)
-        if ((unsigned char) *p < ' ' || *p == 0x7f)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = '?';
     return true;
 }
@@ -647,8 +655,8 @@ void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size)
     memcpy(label, s->label, sizeof label);
     label[sizeof label - 1] = 0;
     for (char *p = label; *p; p++)
-        if ((unsigned char) *p < ' ' || *p == 0x7f)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = '?';
     snprintf(text, size, "%s %u (pid %d%s%s)", producer ? "producer" : "consumer",
-             producer ? index : index - m->l.producers, (int) load_relaxed(&s->pid), *label ? ", " : "", label);
+             producer ? index : index - m->l.producers, (int)load_relaxed(&s->pid), *label ? ", " : "", label);
 }

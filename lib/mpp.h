@@ -151,23 +151,21 @@ int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *key, size_t l
 /* Compare two records (framing included) by the stream's key and its letters; the whole record when it has
  * none.  <0, 0, >0.  mpp_record_order() goes on with the whole records' bytes where the keys are equal,
  * as sort(1) does. */
-int mpp_record_compare(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b,
-                       size_t b_len);
-int mpp_record_order(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b,
-                     size_t b_len);
+int mpp_record_compare(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b, size_t b_len);
+int mpp_record_order(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b, size_t b_len);
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
 enum { MPP_INDEX_ANY = -1 };
 
 typedef struct mpp_attach_options {
-    int index;                  /* MPP_INDEX_ANY: the first that was never used */
-    const unsigned *streams;    /* which streams this process serves; NULL: all */
+    int index;               /* MPP_INDEX_ANY: the first that was never used */
+    const unsigned *streams; /* which streams this process serves; NULL: all */
     unsigned n_streams;
-    unsigned runs;              /* producer: runs it serves of each stream; 0: until the mesh is removed */
-    int64_t attach_timeout_ms;  /* how long to wait for a peer that never came; 0: for ever */
-    int64_t timeout_ms;         /* consumer: how long without a record from an unfinished producer; 0: for ever */
-    const char *label;          /* what is behind this endpoint ("sort", "a.tsv"), for messages; may be NULL */
+    unsigned runs;             /* producer: runs it serves of each stream; 0: until the mesh is removed */
+    int64_t attach_timeout_ms; /* how long to wait for a peer that never came; 0: for ever */
+    int64_t timeout_ms;        /* consumer: how long without a record from an unfinished producer; 0: for ever */
+    const char *label;         /* what is behind this endpoint ("sort", "a.tsv"), for messages; may be NULL */
 } mpp_attach_options;
 
 /* What an endpoint is doing, for mpp-stat and for messages of time-outs. */
@@ -339,10 +337,10 @@ typedef struct mpp_channel {
 typedef struct mpp_snapshot {
     char id[MPP_NAME_MAX + 1];
     char uuid[37];
-    const char *state; /* "new" "live" "closed" "failed" "removed" */
+    const char *state;   /* "new" "live" "closed" "failed" "removed" */
     const char *garbage; /* why --gc would remove it, or NULL */
-    int64_t taken_ns;       /* CLOCK_MONOTONIC */
-    int64_t created_ns;     /* CLOCK_REALTIME */
+    int64_t taken_ns;    /* CLOCK_MONOTONIC */
+    int64_t created_ns;  /* CLOCK_REALTIME */
     uint64_t segment_size, ring_size, max_record;
     unsigned producers, consumers, lanes, n_streams;
     pid_t watch_pid;

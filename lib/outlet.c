@@ -22,8 +22,8 @@ int outlet_open(outlet *o, endpoint *e, unsigned lane_position, unsigned consume
     unsigned lane = e->lanes[lane_position];
     *o = (outlet){.lane = lane, .lane_position = lane_position, .consumer = consumer, .stream = -1};
     if (!ring_writer_open(&o->ring, mesh_channel(e->mesh, lane, e->index, consumer), NULL, l->ring_size))
-        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: lane %u, channel %u->%u: positions",
-                         e->mesh->id, lane, e->index, consumer);
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: lane %u, channel %u->%u: positions", e->mesh->id,
+                         lane, e->index, consumer);
     return 0;
 }
 
@@ -48,8 +48,8 @@ static bool map(outlet *o, endpoint *e)
 static void publish(outlet *o, endpoint *e, uint32_t payload, bool continued)
 {
     layout_channel *c = o->ring.shared;
-    *(layout_frame *) ring_tail(&o->ring) = (layout_frame){
-        .stream_id = layout_physical((unsigned) o->stream, e->index),
+    *(layout_frame *)ring_tail(&o->ring) = (layout_frame){
+        .stream_id = layout_physical((unsigned)o->stream, e->index),
         .len = payload | (continued ? LAYOUT_CONTINUED : 0),
     };
     o->ring.tail += frame_size(payload);
@@ -70,7 +70,7 @@ void outlet_bell(outlet *o, endpoint *e)
     o->due = 0;
     if (fill <= o->ring.size && fill > load_relaxed(&c->high_water))
         store_relaxed(&c->high_water, fill);
-    store_relaxed(&c->last_publish, (uint64_t) mpp_now());
+    store_relaxed(&c->last_publish, (uint64_t)mpp_now());
     doorbell_fence(); /* [D2]: after [W1] */
     if (doorbell_wake(endpoint_peer(e, o->lane, o->consumer), LAYOUT_WANTS_DATA)) {
         endpoint_ring(e, o->lane, o->consumer);
@@ -114,7 +114,7 @@ void outlet_publish_part(outlet *o, endpoint *e)
 
 void outlet_drop(outlet *o, unsigned stream)
 {
-    if (o->stream != (int) stream)
+    if (o->stream != (int)stream)
         return;
     o->stream = -1;
     o->len = o->extra = 0;
@@ -123,14 +123,14 @@ void outlet_drop(outlet *o, unsigned stream)
 
 unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, size_t limit)
 {
-    if (o->stream >= 0 && o->stream != (int) stream) {
+    if (o->stream >= 0 && o->stream != (int)stream) {
         outlet_publish(o, e);
         if (o->extra)
             outlet_publish_part(o, e); /* a lane mate's unfinished record: its reader puts it together */
     }
     if (o->len && o->len + o->extra + n > limit)
         outlet_publish(o, e);
-    uint64_t need = frame_size((uint64_t) o->len + o->extra + n) + SPLIT;
+    uint64_t need = frame_size((uint64_t)o->len + o->extra + n) + SPLIT;
     uint64_t space = ring_space(&o->ring, need);
     if (space == RING_CORRUPT) {
         endpoint_corrupt(e, o->lane, o->consumer, "the consumer's position");
@@ -138,12 +138,12 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
     }
     if (space < need) {
         outlet_publish(o, e);
-        o->need = frame_size((uint64_t) o->extra + n) + SPLIT;
+        o->need = frame_size((uint64_t)o->extra + n) + SPLIT;
         return NULL;
     }
     if (!o->ring.bytes && !map(o, e))
         return NULL;
-    o->stream = (int) stream;
+    o->stream = (int)stream;
     return ring_tail(&o->ring) + sizeof(layout_frame) + o->len + o->extra;
 }
 
@@ -153,20 +153,20 @@ void outlet_begin(outlet *o, endpoint *e, unsigned stream, unsigned run)
 {
     layout_end *end = layout_end_of(&e->mesh->l, o->ring.shared, stream);
     store_relaxed(&end->begin, o->ring.write);
-    store_release(&end->word, (uint64_t) run << 8 | LAYOUT_RUNNING); /* [E1] pairs with [E2]: begin before it */
+    store_release(&end->word, (uint64_t)run << 8 | LAYOUT_RUNNING); /* [E1] pairs with [E2]: begin before it */
     o->due++; /* a consumer that wants data wants to know this too */
 }
 
 void outlet_end(outlet *o, endpoint *e, unsigned stream, unsigned run, unsigned state)
 {
     layout_end *end = layout_end_of(&e->mesh->l, o->ring.shared, stream);
-    if (o->stream == (int) stream)
+    if (o->stream == (int)stream)
         outlet_publish(o, e);
     outlet_drop(o, stream);
     if (load_relaxed(&end->word) >> 8 != run)
         store_relaxed(&end->begin, o->ring.write);
     store_relaxed(&end->end, o->ring.write);
-    store_release(&end->word, (uint64_t) run << 8 | state); /* [E1] pairs with [E2]: frames and end before it */
+    store_release(&end->word, (uint64_t)run << 8 | state); /* [E1] pairs with [E2]: frames and end before it */
     o->due++;
 }
 
@@ -188,7 +188,7 @@ bool outlet_satisfied(const outlet *o)
     if (!o->need && !o->end_wanted)
         return false;
     uint64_t at = load_relaxed(&o->ring.shared->want), read = load_acquire(&o->ring.shared->read); /* [S2] */
-    return (int64_t) (read - at) >= 0;
+    return (int64_t)(read - at) >= 0;
 }
 
 void outlet_unwant(outlet *o)

@@ -15,13 +15,13 @@
 typedef struct outlet {
     ring_writer ring;
     unsigned lane, lane_position, consumer;
-    int stream;      /* whose frame is open, -1: none */
-    uint32_t len;    /* whole records in the open frame */
-    uint32_t extra;  /* bytes of an unfinished record behind them */
+    int stream;       /* whose frame is open, -1: none */
+    uint32_t len;     /* whole records in the open frame */
+    uint32_t extra;   /* bytes of an unfinished record behind them */
     uint64_t records; /* in the open frame */
-    uint64_t due;    /* bytes published and not told */
-    uint64_t need;   /* bytes of room that somebody waits for, 0: nobody */
-    bool end_wanted; /* ... or: that the consumer drains to `end` */
+    uint64_t due;     /* bytes published and not told */
+    uint64_t need;    /* bytes of room that somebody waits for, 0: nobody */
+    bool end_wanted;  /* ... or: that the consumer drains to `end` */
     uint64_t end;
 } outlet;
 
@@ -29,7 +29,7 @@ typedef struct outlet {
 static inline uint32_t outlet_frame_max(uint64_t ring_size)
 {
     uint64_t quarter = ring_size / 4 < 256 << 10 ? ring_size / 4 : 256 << 10;
-    return (uint32_t) (quarter - sizeof(layout_frame));
+    return (uint32_t)(quarter - sizeof(layout_frame));
 }
 
 /* 0, or -1 with *err.  The ring is mapped at the first use. */
@@ -42,7 +42,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
 /* The n bytes that were written there are whole records. */
 static inline void outlet_add(outlet *o, size_t n, uint64_t records)
 {
-    o->len += (uint32_t) n;
+    o->len += (uint32_t)n;
     o->records += records;
 }
 

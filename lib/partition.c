@@ -35,17 +35,17 @@ static int least_loaded(mpp_producer *p, producer_stream *s, size_t len)
             continue;
         uint64_t waiting = unread(o);
         if (waiting == 0 && idle(&p->end, o)) {
-            best = (int) j;
+            best = (int)j;
             least = 0;
             break;
         }
         if (waiting < least && has_room(o, len)) {
-            best = (int) j;
+            best = (int)j;
             least = waiting;
         }
     }
     if (best >= 0) {
-        s->favourite = (unsigned) best;
+        s->favourite = (unsigned)best;
         s->favour = least / 4 < 16384 ? least / 4 : 16384;
     }
     return best;
@@ -57,7 +57,7 @@ static int any(mpp_producer *p, producer_stream *s, size_t len)
     size_t part = len < frame ? len : frame;
     if (s->favour >= len && !registry_has_enough(&s->registry, s->favourite) &&
         has_room(&s->outlets[s->favourite], part))
-        return (int) s->favourite;
+        return (int)s->favourite;
     int target = least_loaded(p, s, part);
     for (unsigned j = 0; target == PARTITION_BLOCKED && j < s->registry.consumers; j++)
         if (!registry_has_enough(&s->registry, j)) { /* whoever has room first */
@@ -88,7 +88,7 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
 {
     switch (s->declared->info.partition) {
     case MPP_ROUND_ROBIN:
-        return (int) ((s->turn + p->end.index) % s->registry.consumers);
+        return (int)((s->turn + p->end.index) % s->registry.consumers);
     case MPP_ANY:
         return any(p, s, len);
     case MPP_BROADCAST:
@@ -97,7 +97,7 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
     case MPP_RANGE:
         break;
     }
-    return (int) by_key(p, s, record, len);
+    return (int)by_key(p, s, record, len);
 }
 
 void partition_sent(producer_stream *s, size_t len)

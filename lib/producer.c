@@ -14,7 +14,7 @@
 static int outlets_open(mpp_producer *p, mpp_error *err)
 {
     endpoint *e = &p->end;
-    p->outlets = calloc((size_t) e->n_lanes * e->n_peers, sizeof *p->outlets);
+    p->outlets = calloc((size_t)e->n_lanes * e->n_peers, sizeof *p->outlets);
     if (!p->outlets)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach a producer");
     p->n_outlets = e->n_lanes * e->n_peers;
@@ -90,7 +90,7 @@ void mpp_producer_detach(mpp_producer **pp)
     for (unsigned i = 0; i < p->n_streams; i++)
         if (p->streams[i].registry.running && mesh_cause_word(p->end.mesh) == 0)
             endpoint_fail(&p->end, MPP_S_FAILED, false, "producer %u (pid %d) left before its stream '%s' ended",
-                          p->end.index, (int) getpid(), p->streams[i].declared->info.name);
+                          p->end.index, (int)getpid(), p->streams[i].declared->info.name);
     producer_unasked(p);
     mpp_flush(p);
     endpoint_leave(&p->end);
@@ -239,7 +239,7 @@ static bool drained(mpp_producer *p, producer_stream *s)
         if (r->run == 0 || r->asked[j] > r->run || r->cancelled[j] >= r->run)
             continue;
         uint64_t end = load_relaxed(&layout_end_of(&p->end.mesh->l, o->ring.shared, s->stream)->end); /* ours */
-        if (r->asked[j] == r->run && (int64_t) (load_acquire(&o->ring.shared->read) - end) >= 0) /* [S2] */
+        if (r->asked[j] == r->run && (int64_t)(load_acquire(&o->ring.shared->read) - end) >= 0)       /* [S2] */
             continue;
         o->end_wanted = true;
         o->end = end;
@@ -264,7 +264,7 @@ static void begin(mpp_producer *p, producer_stream *s)
 
 static void stop(mpp_producer *p, producer_stream *s)
 {
-    (void) p;
+    (void)p;
     s->registry.running = false;
     forget_input(s);
     if (s->source.stop)
@@ -346,7 +346,8 @@ bool mpp_producer_fail(mpp_producer *p, const mpp_error *err)
     mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT
                             ? err->status
                             : MPP_S_FAILED;
-    return endpoint_fail(&p->end, others, err->final, "producer %u (pid %d): %.400s", p->end.index, (int) getpid(), err->text);
+    return endpoint_fail(&p->end, others, err->final, "producer %u (pid %d): %.400s", p->end.index, (int)getpid(),
+                         err->text);
 }
 
 void producer_unasked(mpp_producer *p)
@@ -380,7 +381,7 @@ bool producer_ready(mpp_producer *p)
 {
     uint32_t mail = 0;
     for (unsigned lane = 0; lane < p->end.n_lanes; lane++)
-        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail); /* [C4] */
+        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail);                                    /* [C4] */
     if (mail != p->mail_seen || load_acquire(&p->end.mesh->header->closed) || endpoint_gone(&p->end)) /* [K2] */
         return true;
     if (p->end.barrier)

@@ -14,16 +14,16 @@ typedef struct producer_stream {
     mpp_source source;
     bool registered, refused;
 
-    uint64_t turn;       /* round robin: the next record's number */
-    unsigned favourite;  /* any: who gets records until ... */
-    uint64_t favour;     /* ... so many bytes more */
-    uint64_t long_left;  /* bytes of a record longer than a frame that are still to be sent */
+    uint64_t turn;      /* round robin: the next record's number */
+    unsigned favourite; /* any: who gets records until ... */
+    uint64_t favour;    /* ... so many bytes more */
+    uint64_t long_left; /* bytes of a record longer than a frame that are still to be sent */
     int long_target;
 
-    splitter split;      /* of what was read by mpp_fill */
+    splitter split;        /* of what was read by mpp_fill */
     unsigned char *buffer; /* read and not fed yet */
     size_t size, have, at;
-    uint64_t offset;     /* of buffer[0], or of the next read, in this input */
+    uint64_t offset; /* of buffer[0], or of the next read, in this input */
 
     uint64_t records, bytes, no_key, dropped;
 } producer_stream;
@@ -53,10 +53,10 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
 void partition_sent(producer_stream *s, size_t len);
 
 /* For wait.c: what the endpoint waits for. */
-void producer_arm(mpp_producer *p);          /* publish and tell all, say which space is wanted */
-bool producer_ready(mpp_producer *p);        /* is there anything to do? */
+void producer_arm(mpp_producer *p);   /* publish and tell all, say which space is wanted */
+bool producer_ready(mpp_producer *p); /* is there anything to do? */
 void producer_disarm(mpp_producer *p);
-outlet *producer_blocked(mpp_producer *p);   /* a channel that space is awaited on, or NULL */
+outlet *producer_blocked(mpp_producer *p); /* a channel that space is awaited on, or NULL */
 bool producer_waits_start(const mpp_producer *p);
 /* Nobody can ask any more: every stream that was not begun ends as unasked. */
 void producer_unasked(mpp_producer *p);

@@ -47,7 +47,7 @@ static const char *garbage(const char *id, mpp_snapshot **s)
     uint64_t magic = 0;
     ssize_t n = segment_peek(file, &magic, sizeof magic);
     segment_close(&file);
-    return n >= 0 && (n < (ssize_t) sizeof magic || magic == 0) ? "half made" : NULL;
+    return n >= 0 && (n < (ssize_t)sizeof magic || magic == 0) ? "half made" : NULL;
 }
 
 static bool collect(const char *id, void (*each)(void *arg, const char *id, const char *why), void *arg)

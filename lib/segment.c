@@ -84,16 +84,15 @@ static int full(uint64_t wanted, int fd, int e, mpp_error *err)
         return error_set(err, MPP_S_ERROR, e,
                          "shared memory (" SEGMENT_DIRECTORY ") has %llu KiB free and %llu KiB are needed; "
                          "use a smaller --ring-size or fewer participants",
-                         (unsigned long long) v.f_bavail * v.f_frsize >> 10, (unsigned long long) wanted >> 10);
-    return error_set(err, MPP_S_ERROR, e, "cannot reserve %llu KiB of shared memory",
-                     (unsigned long long) wanted >> 10);
+                         (unsigned long long)v.f_bavail * v.f_frsize >> 10, (unsigned long long)wanted >> 10);
+    return error_set(err, MPP_S_ERROR, e, "cannot reserve %llu KiB of shared memory", (unsigned long long)wanted >> 10);
 }
 
 int segment_reserve(segment *s, uint64_t at, uint64_t n, mpp_error *err)
 {
     int e;
     do
-        e = posix_fallocate(s->fd, (off_t) at, (off_t) n);
+        e = posix_fallocate(s->fd, (off_t)at, (off_t)n);
     while (e == EINTR);
     return e ? full(n, s->fd, e, err) : 0;
 }
@@ -104,8 +103,8 @@ int segment_create(uint64_t size, uint64_t reserved, segment **out, mpp_error *e
     if (fd < 0)
         return error_set(err, MPP_S_ERROR, errno, "cannot make a segment in " SEGMENT_DIRECTORY);
     struct stat st;
-    if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t) size) < 0 || fstat(fd, &st) < 0) {
-        error_set(err, MPP_S_ERROR, errno, "cannot make a segment of %llu bytes", (unsigned long long) size);
+    if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t)size) < 0 || fstat(fd, &st) < 0) {
+        error_set(err, MPP_S_ERROR, errno, "cannot make a segment of %llu bytes", (unsigned long long)size);
         close(fd);
         return -1;
     }
@@ -149,7 +148,7 @@ static int check_ours(const struct stat *st, const char *id, mpp_error *err)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' belongs to another user (uid %u)", id, st->st_uid);
     if ((st->st_mode & 0777) != 0600)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment has mode %o, not 600", id,
-                         (unsigned) st->st_mode & 0777);
+                         (unsigned)st->st_mode & 0777);
     return 0;
 }
 
@@ -220,7 +219,7 @@ ssize_t segment_peek(segment *s, void *to, size_t n)
 uint64_t segment_size(const segment *s)
 {
     struct stat st;
-    return fstat(s->fd, &st) < 0 ? 0 : (uint64_t) st.st_size;
+    return fstat(s->fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
 }
 
 int segment_map(segment *s, uint64_t size)
@@ -273,7 +272,7 @@ unsigned char *segment_map_twice(segment *s, uint64_t at, uint64_t n)
     if (p == MAP_FAILED)
         return NULL;
     for (unsigned half = 0; half < 2; half++)
-        if (mmap(p + half * n, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->fd, (off_t) at) == MAP_FAILED) {
+        if (mmap(p + half * n, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->fd, (off_t)at) == MAP_FAILED) {
             int e = errno;
             munmap(p, 2 * n);
             errno = e;

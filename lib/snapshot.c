@@ -31,18 +31,18 @@ static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant
     if (state != LAYOUT_LIVE)
         return;
     out->activity = mpp_activity_text(load_relaxed(&s->activity));
-    out->since_ns = (int64_t) load_relaxed(&s->since_ns);
+    out->since_ns = (int64_t)load_relaxed(&s->since_ns);
     if (waits_for && waits_for <= MPP_PARTICIPANTS_MAX)
-        out->channel = (int) waits_for - 1;
+        out->channel = (int)waits_for - 1;
 }
 
 static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
 {
     layout_channel *c = layout_channel_at(&m->l, m->base, number);
     uint64_t read = load_acquire(&c->read), write = load_acquire(&c->write); /* [S2] [W2]: read never passes write */
-    *out = (mpp_channel){.lane = (unsigned) (number / m->l.consumers / m->l.producers),
-                         .producer = (unsigned) (number / m->l.consumers % m->l.producers),
-                         .consumer = (unsigned) (number % m->l.consumers),
+    *out = (mpp_channel){.lane = (unsigned)(number / m->l.consumers / m->l.producers),
+                         .producer = (unsigned)(number / m->l.consumers % m->l.producers),
+                         .consumer = (unsigned)(number % m->l.consumers),
                          .fill = write - read <= m->l.ring_size ? write - read : m->l.ring_size};
 #define COUNTER(name, kind, unit, side, prose) out->counters.name = load_relaxed(&c->name);
 #include "counters.def"
@@ -53,7 +53,7 @@ static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
 static int take_channels(mpp_snapshot *s)
 {
     const mpp_mesh *m = s->mesh;
-    uint64_t n = (uint64_t) m->l.lanes * m->l.producers * m->l.consumers;
+    uint64_t n = (uint64_t)m->l.lanes * m->l.producers * m->l.consumers;
     unsigned room = 0;
     for (uint64_t i = 0; i < n; i++) {
         mpp_channel c;
@@ -164,7 +164,7 @@ void mpp_snapshot_free(mpp_snapshot **sp)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(*(char *const *) a, *(char *const *) b);
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 int mpp_mesh_list(char ***ids)
@@ -177,7 +177,7 @@ int mpp_mesh_list(char ***ids)
     for (struct dirent *entry; (entry = readdir(d));) {
         if (strncmp(entry->d_name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) != 0)
             continue;
-        char **more = realloc(*ids, ((size_t) n + 1) * sizeof *more);
+        char **more = realloc(*ids, ((size_t)n + 1) * sizeof *more);
         if (more)
             *ids = more;
         if (!more || !(more[n] = strdup(entry->d_name + strlen(SEGMENT_PREFIX))))
@@ -186,6 +186,6 @@ int mpp_mesh_list(char ***ids)
     }
     closedir(d);
     if (n)
-        qsort(*ids, (size_t) n, sizeof **ids, by_name);
+        qsort(*ids, (size_t)n, sizeof **ids, by_name);
     return n;
 }

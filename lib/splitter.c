@@ -13,7 +13,7 @@ static bool scan_delimited_slowly(splitter *s, const unsigned char *p, size_t n,
 {
     for (size_t at = 0; at < n;) {
         const unsigned char *d = memchr(p + at, s->format.delimiter, n - at);
-        size_t len = d ? (size_t) (d - (p + at)) : n - at;
+        size_t len = d ? (size_t)(d - (p + at)) : n - at;
         s->in_record += len;
         if (s->in_record > s->max)
             return false;
@@ -36,7 +36,7 @@ static bool scan_delimited(splitter *s, const unsigned char *p, size_t n, size_t
         s->in_record += n;
         return true;
     }
-    *end = (size_t) (last + 1 - p);
+    *end = (size_t)(last + 1 - p);
     s->in_record = n - *end;
     if (s->count)
         s->records += mpp_record_count(&s->format, p, *end);
@@ -49,7 +49,7 @@ static bool scan_fixed(splitter *s, size_t n, size_t *end)
     if (size > s->max)
         return false;
     if (total >= size) {
-        *end = n - (size_t) (total % size);
+        *end = n - (size_t)(total % size);
         s->records += total / size;
     }
     s->in_record = total % size;
@@ -60,8 +60,8 @@ static uint64_t prefix_value(const splitter *s)
 {
     const unsigned char *b = s->prefix;
     if (s->format.kind == MPP_U32LE)
-        return b[0] | (uint32_t) b[1] << 8 | (uint32_t) b[2] << 16 | (uint32_t) b[3] << 24;
-    return b[3] | (uint32_t) b[2] << 8 | (uint32_t) b[1] << 16 | (uint32_t) b[0] << 24;
+        return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+    return b[3] | (uint32_t)b[2] << 8 | (uint32_t)b[1] << 16 | (uint32_t)b[0] << 24;
 }
 
 static bool scan_prefixed(splitter *s, const unsigned char *p, size_t n, size_t *end)
@@ -79,7 +79,7 @@ static bool scan_prefixed(splitter *s, const unsigned char *p, size_t n, size_t 
             s->in_record += n - at;
             return true;
         }
-        at += (size_t) left;
+        at += (size_t)left;
         *end = at;
         s->in_record = 0;
         s->length = 0;

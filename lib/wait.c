@@ -55,8 +55,8 @@ static void arm_producer(mpp_producer *p, mpp_activity activity)
     if (o)
         endpoint_publish(&p->end, MPP_WAITING_SPACE, o->consumer + 1, mpp_now());
     else
-        endpoint_publish(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity, 0,
-                         mpp_now());
+        endpoint_publish(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity,
+                         0, mpp_now());
     arm_slots(&p->end, o ? LAYOUT_WANTS_SPACE : 0);
 }
 
@@ -66,8 +66,8 @@ static void arm_consumer(mpp_consumer *c, mpp_activity activity)
     consumer_arm(c);
     bool hungry = consumer_hungry(c);
     int awaited = hungry ? consumer_awaited(c, &lane) : -1;
-    endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, (unsigned) (awaited + 1),
-                     mpp_now());
+    endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity,
+                     (unsigned)(awaited + 1), mpp_now());
     arm_slots(&c->end, hungry ? LAYOUT_WANTS_DATA : 0);
 }
 
@@ -197,7 +197,7 @@ static void barrier_timed_out(endpoint *e)
                   "%s %u never attached, and %s %u has waited %.1f s for everybody (--barrier); start it, or raise "
                   "--attach-timeout (0: wait for ever)",
                   producer ? "producer" : "consumer", producer ? i % both : i % both - e->mesh->l.producers,
-                  e->role == 'p' ? "producer" : "consumer", e->index, (double) e->attach_timeout_ns / 1e9);
+                  e->role == 'p' ? "producer" : "consumer", e->index, (double)e->attach_timeout_ns / 1e9);
 }
 
 static void producer_timed_out(mpp_producer *p)
@@ -210,12 +210,13 @@ static void producer_timed_out(mpp_producer *p)
     }
     bool waits = producer_waits_for(p, &peer);
     if (waits || consumers_seen(e).everybody_never)
-        endpoint_fail(e, MPP_S_TIMEOUT, false,
-                      waits ? "consumer %u never attached, and producer %u has waited %.1f s for space in its ring; start "
-                              "it, or raise --attach-timeout (0: wait for ever)"
-                            : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
-                              "raise --attach-timeout (0: wait for ever)",
-                      peer, e->index, (double) e->attach_timeout_ns / 1e9);
+        endpoint_fail(
+            e, MPP_S_TIMEOUT, false,
+            waits ? "consumer %u never attached, and producer %u has waited %.1f s for space in its ring; start "
+                    "it, or raise --attach-timeout (0: wait for ever)"
+                  : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
+                    "raise --attach-timeout (0: wait for ever)",
+            peer, e->index, (double)e->attach_timeout_ns / 1e9);
     else
         producer_unasked(p);
 }
@@ -223,7 +224,7 @@ static void producer_timed_out(mpp_producer *p)
 /* Stopped or traced processes are not late: time does not count against them. */
 static bool held_up(const endpoint *e, unsigned lane, unsigned peer)
 {
-    char state = liveness_state((pid_t) load_relaxed(&endpoint_peer(e, lane, peer)->pid));
+    char state = liveness_state((pid_t)load_relaxed(&endpoint_peer(e, lane, peer)->pid));
     return state == 'T' || state == 't';
 }
 
@@ -244,12 +245,12 @@ static void consumer_starved(mpp_consumer *c, int64_t now)
     int producer = consumer_awaited(c, &lane);
     if (producer < 0)
         return;
-    unsigned number = layout_slot_number(&e->mesh->l, lane, 'p', (unsigned) producer);
+    unsigned number = layout_slot_number(&e->mesh->l, lane, 'p', (unsigned)producer);
     layout_slot *s = mesh_slot(e->mesh, number);
     mesh_who(e->mesh, number, who, sizeof who);
-    endpoint_fail(e, MPP_S_TIMEOUT, false, "no record came from %s for %.1f s (--timeout); it has been %s for %.1f s", who,
-                  (double) c->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
-                  (double) (now - (int64_t) load_relaxed(&s->since_ns)) / 1e9);
+    endpoint_fail(e, MPP_S_TIMEOUT, false, "no record came from %s for %.1f s (--timeout); it has been %s for %.1f s",
+                  who, (double)c->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
 }
 
 static void consumer_timed_out(mpp_consumer *c, int64_t now)
@@ -268,7 +269,7 @@ static void consumer_timed_out(mpp_consumer *c, int64_t now)
             endpoint_fail(e, MPP_S_TIMEOUT, false,
                           "producer %u never attached (consumer %u has waited %.1f s); start it, or raise "
                           "--attach-timeout (0: wait for ever)",
-                          c->inlets[i].producer, e->index, (double) e->attach_timeout_ns / 1e9);
+                          c->inlets[i].producer, e->index, (double)e->attach_timeout_ns / 1e9);
             return;
         }
 }
@@ -305,12 +306,12 @@ static void account(mpp_producer *p, mpp_consumer *c, int64_t slept)
     for (unsigned i = 0; p && i < p->n_outlets; i++)
         if (p->outlets[i].need || p->outlets[i].end_wanted) {
             count_add(&p->outlets[i].ring.shared->space_waits, 1);
-            count_add(&p->outlets[i].ring.shared->space_ns, (uint64_t) slept);
+            count_add(&p->outlets[i].ring.shared->space_ns, (uint64_t)slept);
         }
     for (unsigned i = 0; c && i < c->n_inlets; i++)
         if (consumer_awaits(c, &c->inlets[i])) {
             count_add(&c->inlets[i].ring.shared->data_waits, 1);
-            count_add(&c->inlets[i].ring.shared->data_ns, (uint64_t) slept);
+            count_add(&c->inlets[i].ring.shared->data_ns, (uint64_t)slept);
         }
 }
 

@@ -1,0 +1,15 @@
+/* all.h - one process for each index (--all), and what every process of a tool does around its work */
+#ifndef CMD_ALL_H
+#define CMD_ALL_H
+
+#include "mpp.h"
+
+/* Fork n workers, each of which dies with us.  In worker i: returns i.  In the parent: passes INT, TERM, HUP and QUIT
+ * on, ends the others when one fails, and returns -1 when all have ended, *status being that of the first that failed.
+ * Call it before any mesh is attached. */
+int all_fork(unsigned n, int *status);
+
+/* MPP_INDEX, MPP_COUNT and MPP_MESH, for commands. */
+void all_environment(const char *mesh, unsigned index, unsigned count);
+
+#endif
