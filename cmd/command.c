@@ -78,8 +78,8 @@ static _Noreturn void child(const start *s)
         execvp(s->argv[0], s->argv);
     }
     int failure = errno;
-    ssize_t n = write(s->report, &failure, sizeof failure);
-    (void)n;
+    while (write(s->report, &failure, sizeof failure) < 0 && errno == EINTR)
+        ;
     _exit(STATUS_NOT_FOUND);
 }
 

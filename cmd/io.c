@@ -12,12 +12,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Put `from` in the place of `fd`, and close it.  The standard descriptors stay open across exec, so that a
+ * command still has them. */
+static bool put_over(int from, int fd)
+{
+    bool put = dup3(from, fd, fd > STDERR_FILENO ? O_CLOEXEC : 0) >= 0;
+    close(from);
+    return put;
+}
+
+static bool put_null(int fd, int flags)
+{
+    int null = open("/dev/null", flags);
+    return null == fd || (null >= 0 && put_over(null, fd));
+}
+
 int io_standard(void)
 {
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
         /* The wrong way round: reading or writing what is not there stays an error. */
         int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) < 0)
+        if (fcntl(fd, F_GETFD) < 0 && !put_null(fd, flags))
             return -1;
     }
     return 0;
@@ -39,15 +54,6 @@ static int reopen(int fd, int access)
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-/* Put `from` in the place of `fd`, and close it.  The standard descriptors stay open across exec, so that a
- * command still has them. */
-static bool put_over(int from, int fd)
-{
-    bool put = dup3(from, fd, fd > STDERR_FILENO ? O_CLOEXEC : 0) >= 0;
-    close(from);
-    return put;
 }
 
 static io_kind make_nonblocking(int fd, io_direction direction)
@@ -150,7 +156,7 @@ int io_close(io *o)
         return 0;
     int failure = close(fd) < 0 && errno != EINTR ? errno : 0;
     if (fd <= STDERR_FILENO)
-        open("/dev/null", O_RDWR); /* takes the lowest number free, which is fd's */
+        put_null(fd, O_RDWR);
     errno = failure;
     return failure ? -1 : 0;
 }

@@ -26,7 +26,8 @@ int signals_fd(void);
 /* The first signal of these that was caught, and on from then; 0: none. */
 int signals_caught(void);
 
-/* Send sig to the process group of every command that runs. */
+/* Send sig to the process group of every command that runs.  One that has to end needs command_stop() besides:
+ * a shell that is just starting something keeps SIGINT to itself. */
 void signals_forward(int sig);
 
 /* Die of sig, as if we had not caught it: the shell sees what it expects. */

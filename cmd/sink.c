@@ -52,8 +52,6 @@ void sink_lend(sink *s, const unsigned char *data, size_t n)
 
 unsigned char *sink_stage(sink *s, size_t n)
 {
-    if (s->staged_at == s->staged_have)
-        s->staged_at = s->staged_have = 0;
     if (s->staged_have + n > s->staged_size) {
         size_t size = (s->staged_have + n) * 2;
         unsigned char *bigger = realloc(s->staged, size);
@@ -160,6 +158,8 @@ bool sink_write(sink *s, const ok_list *ok)
     }
     if (s->state != SINK_OPEN)
         drop(s);
+    if (s->staged_at == s->staged_have)
+        s->staged_at = s->staged_have = 0;
     return sink_empty(s);
 }
 

@@ -31,10 +31,19 @@ set -o pipefail
 WRAPPER
     chmod +x "$T/bin/mpp-create"
     PATH=$T/bin:$PATH
+    # bats ends a test that hangs, but of what it started only the children.
+    {
+        env -u MPP_TEST sleep $((BATS_TEST_TIMEOUT + 1))
+        kill_started
+    } </dev/null >/dev/null 2>&1 3>&- 4>&- &
+    watchdog=$!
+    disown "$watchdog"
 }
 
 teardown() {
     local status=0
+    pkill -P "$watchdog" || true
+    kill "$watchdog" 2>/dev/null || true
     if [[ ${BATS_TEST_SKIPPED:-} ]]; then
         :
     elif [[ ${BATS_TEST_COMPLETED:-} ]]; then
@@ -112,18 +121,19 @@ explain() {
     done
 }
 
-clean_up() {
-    local id pid try
+kill_started() {
+    local pids try
     for ((try = 0; try < 10; try++)); do
-        local pids
         mapfile -t pids < <(started)
         ((${#pids[@]})) || break
-        for pid in "${pids[@]}"; do
-            kill -CONT "$pid" 2>/dev/null || true
-            kill -KILL "$pid" 2>/dev/null || true
-        done
+        kill -KILL "${pids[@]}" 2>/dev/null || true
         sleep 0.02
     done
+}
+
+clean_up() {
+    local id
+    kill_started
     for id in $(meshes); do
         rm -f "/dev/shm/mpp_$id"
     done

@@ -18,6 +18,9 @@ enum { PATIENCE_MS = 20000 };
 
 static const ok_list only_zero = OK_DEFAULT;
 
+/* Where a signal comes at once: a shell that is about to fork would keep SIGINT, or not be seen to stop. */
+static char *const sleep_long[] = {"sleep", "60", NULL};
+
 static bool readable(int fd, int ms)
 {
     return poll(&(struct pollfd){fd, POLLIN, 0}, 1, ms) == 1;
@@ -237,7 +240,7 @@ static void test_signals(void)
     ok(command_exit_status(&c) == 128 + SIGPIPE, "a command does not ignore SIGPIPE as we do");
     c = run("kill -INT $$");
     ok(command_exit_status(&c) == 128 + SIGINT, "nor does it handle SIGINT");
-    command_shell(&c, "sleep 60", COMMAND_READ, NULL, NULL);
+    command_spawn(&c, sleep_long, COMMAND_READ, NULL, NULL);
     signals_forward(SIGINT);
     ends_with(&c, 128 + SIGINT, "signals are passed on to its group");
     ok(!command_ok(&c, &only_zero), "of which it dies by itself");
@@ -254,7 +257,7 @@ static int be_suspended(int tell)
 {
     command c = COMMAND_INIT;
     siginfo_t continued = {0};
-    if (setpgid(0, 0) < 0 || signals_forked(NULL) < 0 || command_shell(&c, "sleep 60", COMMAND_READ, NULL, NULL) < 0 ||
+    if (setpgid(0, 0) < 0 || signals_forked(NULL) < 0 || command_spawn(&c, sleep_long, COMMAND_READ, NULL, NULL) < 0 ||
         write(tell, &c.pid, sizeof c.pid) != sizeof c.pid)
         return 2;
     raise(SIGTSTP);

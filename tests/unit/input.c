@@ -235,6 +235,8 @@ static void read_piece(input_piece *p, bytes *b)
     while (p->left != 0) {
         size_t want = p->left >= 0 && p->left < (int64_t)sizeof block ? (size_t)p->left : sizeof block;
         ssize_t n = read(p->io.fd, block, want);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0 && errno == EAGAIN)
             poll(&(struct pollfd){p->io.fd, POLLIN, 0}, 1, -1);
         else if (n <= 0)
