@@ -1,7 +1,8 @@
 /* command.h - a command that we start, with a pipe between it and us
  *
  * It runs in a process group of its own, with the signals that we were started with, and dies with us however
- * we die.  Everything here returns at once, but for the reaping in command_close().
+ * we die.  (For a terminal that is a background group: a command that reads it is suspended by SIGTTIN.)
+ * Everything here returns at once, but for the wait for exec in a spawn and for the reaping in command_close().
  */
 #ifndef CMD_COMMAND_H
 #define CMD_COMMAND_H

@@ -53,6 +53,13 @@ static void take_stream(request *r, const char *value)
     r->streams[r->n_streams++] = (named_stream){name, target};
 }
 
+static void streams_free(request *r)
+{
+    for (unsigned i = 0; i < r->n_streams; i++)
+        free(r->streams[i].name);
+    free(r->streams);
+}
+
 static void take(void *arg, const cli_option *option, const char *value)
 {
     request *r = arg;
@@ -141,8 +148,8 @@ typedef struct job {
     int64_t started;
     int index, status;
     bool counting;
-    mpp_error error;
-    bool failed;
+    mpp_error error; /* the first failure that we know of */
+    bool failed, ours; /* ours: it is this process's own */
 } job;
 
 /* Our own failure: everybody is told; status is what we exit with when ours is the first. */
@@ -153,7 +160,8 @@ static void fail(job *j, int status, const mpp_error *err)
     j->failed = true;
     j->error = *err;
     j->status = status;
-    if (!mpp_consumer_fail(j->consumer, err) && mpp_mesh_cause(j->mesh, &j->error))
+    j->ours = mpp_consumer_fail(j->consumer, err) || !mpp_mesh_cause(j->mesh, &j->error);
+    if (!j->ours)
         j->status = (int)j->error.status;
 }
 
@@ -681,10 +689,22 @@ static void report(job *j)
     uint64_t records, bytes;
     totals(j, &records, &bytes);
     progress_end(&j->progress, records, bytes);
-    if (j->failed)
+    if (j->failed && j->ours)
+        cli_warn("consumer %d: %s", j->index, j->error.text);
+    else if (j->failed)
         cli_warn("%s", j->error.text);
     if (j->r->summary)
         summarize(j);
+}
+
+static void job_free(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        free(j->sinks[i].staged);
+    mpp_mesh_close(&j->mesh);
+    free(j->sinks);
+    free(j->lines);
+    streams_free(j->r);
 }
 
 /* A command learns of a failure before its stdin closes; cancels go out while the mesh is whole. */
@@ -705,7 +725,7 @@ static int finish(job *j)
     mpp_consumer_detach(&j->consumer);
     for (unsigned i = 0; j->failed && i < j->n_sinks; i++)
         sink_abort(&j->sinks[i]);
-    mpp_mesh_close(&j->mesh);
+    job_free(j);
     if (signals_caught())
         signals_die(signals_caught());
     return j->status;
@@ -733,8 +753,10 @@ int main(int argc, char **argv)
     if (r.all) {
         int status;
         index = all_fork(mpp_mesh_consumers(j.mesh), &status);
-        if (index < 0)
+        if (index < 0) {
+            job_free(&j);
             return status;
+        }
         mpp_mesh_close(&j.mesh);
         open_mesh(&j);
     }

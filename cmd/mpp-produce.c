@@ -57,6 +57,13 @@ static void take_stream(request *r, const char *value)
     r->streams[r->n_streams++] = (named_stream){name, source};
 }
 
+static void streams_free(request *r)
+{
+    for (unsigned i = 0; i < r->n_streams; i++)
+        free(r->streams[i].name);
+    free(r->streams);
+}
+
 static void take(void *arg, const cli_option *option, const char *value)
 {
     static const char *const by[] = {"files", "bytes", NULL};
@@ -149,7 +156,7 @@ typedef struct job {
     int64_t started;
     int index, status;
     mpp_error error; /* the first failure that we know of */
-    bool failed;
+    bool failed, ours; /* ours: it is this process's own */
 } job;
 
 static line *line_of(job *j, unsigned stream)
@@ -188,7 +195,8 @@ static void fail(job *j, int status, const mpp_error *err)
     j->failed = true;
     j->error = *err;
     j->status = status;
-    if (!mpp_producer_fail(j->producer, err) && mpp_mesh_cause(j->mesh, &j->error))
+    j->ours = mpp_producer_fail(j->producer, err) || !mpp_mesh_cause(j->mesh, &j->error);
+    if (!j->ours)
         j->status = (int)j->error.status;
 }
 
@@ -649,10 +657,21 @@ static void report(job *j)
     if (t.no_key)
         cli_warn("producer %d: %llu records lack a field of the key; it counts as empty", j->index,
                  (unsigned long long)t.no_key);
-    if (j->failed)
+    if (j->failed && j->ours)
+        cli_warn("producer %d: %s", j->index, j->error.text);
+    else if (j->failed)
         cli_warn("%s", j->error.text);
     if (j->r->summary)
         summarize(j, t.records, t.bytes);
+}
+
+static void job_free(job *j)
+{
+    for (unsigned i = 0; i < j->n_lines; i++)
+        input_destroy(&j->lines[i].in);
+    mpp_mesh_close(&j->mesh);
+    free(j->lines);
+    streams_free(j->r);
 }
 
 /* The commands are told to end, then the mesh is left, so that nobody waits for a stubborn command, then they are
@@ -666,9 +685,7 @@ static int finish(job *j)
             stop_source(j, j->lines[i].stream, 0);
     mpp_producer_detach(&j->producer);
     end_commands(j);
-    for (unsigned i = 0; i < j->n_lines; i++)
-        input_destroy(&j->lines[i].in);
-    mpp_mesh_close(&j->mesh);
+    job_free(j);
     if (sig)
         signals_die(sig);
     return j->status;
@@ -699,8 +716,10 @@ int main(int argc, char **argv)
         int status;
         unsigned n = mpp_mesh_producers(j.mesh);
         index = all_fork(n, &status);
-        if (index < 0)
+        if (index < 0) {
+            job_free(&j);
             return status;
+        }
         mpp_mesh_close(&j.mesh);
         open_mesh(&j);
     }

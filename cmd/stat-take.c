@@ -58,28 +58,70 @@ static void mark_uncounted(mpp_snapshot *s)
             s->channels[i].counters.records = UINT64_MAX;
 }
 
+static int by_channel(const void *a, const void *b)
+{
+    const mpp_channel *p = a, *q = b;
+    if (p->lane != q->lane)
+        return p->lane < q->lane ? -1 : 1;
+    if (p->producer != q->producer)
+        return p->producer < q->producer ? -1 : 1;
+    return (p->consumer > q->consumer) - (p->consumer < q->consumer);
+}
+
+/* The channel on which a participant waits for one peer, or NULL. */
+static mpp_channel *awaited(const mpp_snapshot *s, const mpp_participant *p)
+{
+    if (!p->activity || p->channel < 0)
+        return NULL;
+    const unsigned peer = (unsigned)p->channel;
+    const mpp_channel wanted = {
+        .lane = p->lane, .producer = p->role == 'p' ? p->index : peer, .consumer = p->role == 'p' ? peer : p->index};
+    return bsearch(&wanted, s->channels, s->n_channels, sizeof wanted, by_channel);
+}
+
+/* Who sleeps accounts for it when it wakes; of one who is stuck that would show nothing.  A process that serves
+ * several lanes says the same in each: only the lane that is full, or empty, can be meant. */
+static void add_present_waits(mpp_snapshot *s)
+{
+    for (unsigned i = 0; i < s->n_participants; i++) {
+        const mpp_participant *p = &s->participants[i];
+        mpp_channel *c = awaited(s, p);
+        if (!c || p->since_ns <= 0 || p->since_ns > s->taken_ns)
+            continue;
+        const uint64_t slept = (uint64_t)(s->taken_ns - p->since_ns);
+        if (strcmp(p->activity, mpp_activity_text(MPP_WAITING_SPACE)) == 0 && c->fill > s->ring_size / 2)
+            c->counters.space_ns += slept;
+        if (strcmp(p->activity, mpp_activity_text(MPP_WAITING_DATA)) == 0 && c->fill == 0)
+            c->counters.data_ns += slept;
+    }
+}
+
 int stat_take(const char *id, mpp_snapshot **s, mpp_error *err)
 {
     guard();
     int rc = mpp_snapshot_take(id, s, err);
-    if (rc == 0)
+    if (has_shrunk(id, err)) {
+        if (rc == 0)
+            mpp_snapshot_free(s);
+        return -1;
+    }
+    if (rc == 0) {
         mark_uncounted(*s);
-    if (!has_shrunk(id, err))
-        return rc;
-    if (rc == 0)
-        mpp_snapshot_free(s);
-    return -1;
+        add_present_waits(*s);
+    }
+    return rc;
 }
 
 int stat_open(const char *id, mpp_mesh **m, mpp_error *err)
 {
     guard();
     int rc = mpp_mesh_open(id, m, err);
-    if (!has_shrunk(id, err))
-        return rc;
-    if (rc == 0)
-        mpp_mesh_close(m);
-    return -1;
+    if (has_shrunk(id, err)) {
+        if (rc == 0)
+            mpp_mesh_close(m);
+        return -1;
+    }
+    return rc;
 }
 
 int64_t stat_age(const mpp_snapshot *s)

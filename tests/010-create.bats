@@ -73,7 +73,7 @@ load helpers
 @test "the last one out removes segment, sockets and directory" {
     m=$(mpp-create -p 2 -c 2)
     mpp-produce "$m" --all -- echo x &
-    mpp-consume "$m" --all >/dev/null
+    mpp-consume "$m" --all -- sh -c 'cat >/dev/null'
     wait $!
     nothing_is_left
 }

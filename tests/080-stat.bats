@@ -169,16 +169,18 @@ spoil() {
 }
 
 @test "a 64 x 64 mesh is cut to the rows that matter, and --all shows every one" {
-    m=$(mpp-create -p 64 -c 64 --keep)
-    mpp-produce "$m" --all -- seq 64 2>produce.err &
+    n=64
+    [[ -z ${MPP_SAN:-} ]] || n=24
+    m=$(mpp-create -p "$n" -c "$n" --keep)
+    mpp-produce "$m" --all -- seq "$n" 2>produce.err &
     mpp-consume "$m" --all -- sh -c 'cat >/dev/null' 2>consume.err
     wait
     run -0 mpp-stat "$m"
-    assert_line '88 more participants; --all shows all 128'
-    assert_line '4056 more channels; --all shows all 4096'
+    assert_line "$((2 * n - 40)) more participants; --all shows all $((2 * n))"
+    assert_line "$((n * n - 40)) more channels; --all shows all $((n * n))"
     [[ ${#lines[@]} -lt 100 ]]
     run -0 mpp-stat --all -o channel "$m"
-    assert_equal "${#lines[@]}" 4097
+    assert_equal "${#lines[@]}" $((n * n + 1))
     mpp-create --remove "$m"
 }
 

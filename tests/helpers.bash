@@ -10,6 +10,12 @@ bats_require_minimum_version 1.5.0
 bats_load_library bats-support
 bats_load_library bats-assert
 
+# `bats tests/020-gather.bats` by itself tests what `make` has built.
+if [[ -z ${MPP_B:-} ]]; then
+    MPP_B=$(cd "$BATS_TEST_DIRNAME/.." && pwd)/build
+    export MPP_B PATH=$MPP_B:$PATH
+fi
+
 export LC_ALL=C
 slower=1 # how much slower, and how much less, with sanitizers
 [[ -z ${MPP_SAN:-} ]] || slower=5
@@ -31,8 +37,9 @@ set -o pipefail
 WRAPPER
     chmod +x "$T/bin/mpp-create"
     PATH=$T/bin:$PATH
-    # bats ends a test that hangs, but of what it started only the children.
+    # bats ends a test that hangs, but of what it started only the children; so it must not end this.
     {
+        trap '' TERM
         env -u MPP_TEST sleep $((BATS_TEST_TIMEOUT + 1))
         kill_started
     } </dev/null >/dev/null 2>&1 3>&- 4>&- &
@@ -42,8 +49,8 @@ WRAPPER
 
 teardown() {
     local status=0
-    pkill -P "$watchdog" || true
-    kill "$watchdog" 2>/dev/null || true
+    pkill -KILL -P "$watchdog" || true
+    kill -KILL "$watchdog" 2>/dev/null || true
     if [[ ${BATS_TEST_SKIPPED:-} ]]; then
         :
     elif [[ ${BATS_TEST_COMPLETED:-} ]]; then
