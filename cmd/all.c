@@ -3,12 +3,12 @@
 #include "cli.h"
 #include "signals.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +17,16 @@ static void tell(const pid_t *pids, unsigned n, int sig)
     for (unsigned i = 0; i < n; i++)
         if (pids[i] > 0)
             kill(pids[i], sig);
+}
+
+/* Watch it no longer. */
+static void forget(struct pollfd *set, const pid_t *pids, unsigned n, pid_t pid)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (pids[i] == pid && set[i].fd >= 0) {
+            close(set[i].fd);
+            set[i].fd = -1;
+        }
 }
 
 /* One worker less; remember how the first one failed, and end the rest then. */
@@ -33,22 +43,34 @@ static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status)
         tell(pids, n, SIGTERM);
 }
 
-/* Workers end by themselves when their mesh does; here we only wait, woken by SIGCHLD or by what we are told. */
+/* Workers end by themselves when their mesh does; here we only wait, for one of them to end or to be told something. */
 static void supervise(pid_t *pids, unsigned n, int *status)
 {
-    int how, sent = 0;
-    for (;;) {
-        pid_t pid = waitpid(-1, &how, 0);
-        if (pid > 0)
+    struct pollfd *set = calloc(n + 1, sizeof *set);
+    unsigned left = 0;
+    bool told = false;
+    if (!set)
+        return;
+    for (unsigned i = 0; i < n; i++) {
+        set[i] = (struct pollfd){.fd = pids[i] > 0 ? (int)syscall(SYS_pidfd_open, pids[i], 0) : -1, .events = POLLIN};
+        left += pids[i] > 0;
+    }
+    while (left) {
+        set[n] = (struct pollfd){.fd = told ? -1 : signals_fd(), .events = POLLIN};
+        poll(set, n + 1, -1);
+        if (signals_caught() && !told) {
+            tell(pids, n, signals_caught());
+            told = true;
+        }
+        for (int how; left; left--) {
+            pid_t pid = waitpid(-1, &how, WNOHANG);
+            if (pid <= 0)
+                break;
+            forget(set, pids, n, pid);
             ended(pids, n, pid, how, status);
-        else if (errno != EINTR)
-            return;
-        int sig = signals_caught();
-        if (sig && !sent) {
-            tell(pids, n, sig);
-            sent = sig;
         }
     }
+    free(set);
 }
 
 static void become_worker(pid_t parent)

@@ -148,8 +148,10 @@ typedef struct job {
     int64_t started;
     int index, status;
     bool counting;
-    mpp_error error; /* the first failure that we know of */
+    mpp_error error;   /* the first failure that we know of */
     bool failed, ours; /* ours: it is this process's own */
+    bool told;         /* a signal was heard */
+    int signal;        /* that we die of, 0: none */
 } job;
 
 /* Our own failure: everybody is told; status is what we exit with when ours is the first. */
@@ -446,8 +448,34 @@ static void wait_for_something(job *j, mpp_activity activity)
     free(set);
 }
 
+/* The reader of our standard output has gone. */
+static bool stdout_closed(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+/* SIGTERM behind a pipe that nobody reads is how a producer stops its command when its consumers have enough: then so
+ * have we. */
+static bool told_enough(job *j, int sig)
+{
+    if (sig != SIGTERM || j->r->strict || !stdout_closed())
+        return false;
+    for (unsigned i = 0; i < j->n_lines; i++)
+        if (j->lines[i].state != LINE_DONE)
+            enough(j, &j->lines[i]);
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        command_stop(&j->sinks[i].command);
+    j->signal = 0;
+    return true;
+}
+
 static void interrupted(job *j, int sig)
 {
+    j->told = true;
+    j->signal = sig;
+    if (told_enough(j, sig))
+        return;
     mpp_error err = {.status = MPP_S_FAILED, .final = true};
     snprintf(err.text, sizeof err.text, "ended by signal %d (%s)", sig, strsignal(sig));
     fail(j, 128 + sig, &err);
@@ -458,6 +486,18 @@ static void wait_for_everybody(job *j)
     struct pollfd set = {.fd = signals_fd(), .events = POLLIN};
     while (j->r->barrier && !signals_caught() && mpp_barrier(NULL, j->consumer) == MPP_WOULD_BLOCK)
         mpp_wait(NULL, j->consumer, MPP_COMPUTING, &set, 1, 0);
+}
+
+/* Interrupted or removed: what was published is not wanted any more. */
+static bool called_off(job *j)
+{
+    mpp_error cause;
+    if (j->failed || !mpp_mesh_cause(j->mesh, &cause) || !cause.final)
+        return j->failed;
+    j->failed = true;
+    j->error = cause;
+    j->status = (int)cause.status;
+    return true;
 }
 
 /* Sinks that closed although their line has nothing to write just now. */
@@ -476,6 +516,8 @@ static void work(job *j)
             interrupted(j, signals_caught());
             return;
         }
+        if (called_off(j))
+            return;
         start_lines(j);
         look_at_sinks(j);
         bool moved = false;
@@ -492,20 +534,23 @@ static void work(job *j)
 }
 
 /* The data has ended: close the sinks, and wait for their commands. */
+static void finish_sink(job *j, sink *s)
+{
+    while (!sink_finish(s, &j->r->ok) && !called_off(j)) {
+        if (signals_caught() && !j->told)
+            interrupted(j, signals_caught());
+        if (j->failed)
+            return;
+        wait_for_something(j, MPP_WAITING_COMMAND);
+    }
+    if (s->state == SINK_BROKEN)
+        fail(j, s->status, &s->error);
+}
+
 static void finish_sinks(job *j)
 {
-    for (unsigned i = 0; i < j->n_sinks && !j->failed; i++) {
-        while (!sink_finish(&j->sinks[i], &j->r->ok) && !j->failed) {
-            if (signals_caught())
-                interrupted(j, signals_caught());
-            else if (mpp_mesh_cause(j->mesh, &j->error))
-                return;
-            else
-                wait_for_something(j, MPP_WAITING_COMMAND);
-        }
-        if (j->sinks[i].state == SINK_BROKEN)
-            fail(j, j->sinks[i].status, &j->sinks[i].error);
-    }
+    for (unsigned i = 0; i < j->n_sinks && !j->failed; i++)
+        finish_sink(j, &j->sinks[i]);
 }
 
 static bool any_gone(const job *j)
@@ -602,7 +647,7 @@ static void check_request(const request *r, const mpp_mesh *mesh)
         cli_usage("--all: %u processes would mix their records in one output; give each a COMMAND, as in -- sh -c "
                   "'cat > out.$MPP_INDEX'",
                   consumers);
-    if (r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
+    if (consumers > 1 && r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
         cli_usage("this process reads %u of the mesh's %u streams: say which consumer it is with --index", r->n_streams,
                   mpp_mesh_streams(mesh));
     if (r->index >= (int)consumers)
@@ -632,7 +677,7 @@ static const char *label(const request *r)
         return r->rest.command[0];
     if (r->n_streams && r->streams[0].target)
         return r->streams[0].target;
-    return r->output ? r->output : "-";
+    return r->output;
 }
 
 static void attach(job *j, int index)
@@ -669,7 +714,7 @@ static void summarize(const job *j)
     mpp_error err;
     summary_stream *streams = calloc(j->n_lines, sizeof *streams);
     for (unsigned i = 0; streams && i < j->n_lines; i++)
-        streams[i] = (summary_stream){j->lines[i].info->name, j->lines[i].records, j->lines[i].bytes};
+        streams[i] = (summary_stream){j->lines[i].info->name, j->lines[i].records, j->lines[i].bytes, 0};
     summary s = {.tool = tool.name,
                  .mesh = j->r->mesh,
                  .role = "consumer",
@@ -689,7 +734,9 @@ static void report(job *j)
     uint64_t records, bytes;
     totals(j, &records, &bytes);
     progress_end(&j->progress, records, bytes);
-    if (j->failed && j->ours)
+    if (j->signal)
+        ; /* the shell says it */
+    else if (j->failed && j->ours)
         cli_warn("consumer %d: %s", j->index, j->error.text);
     else if (j->failed)
         cli_warn("%s", j->error.text);
@@ -726,8 +773,9 @@ static int finish(job *j)
     for (unsigned i = 0; j->failed && i < j->n_sinks; i++)
         sink_abort(&j->sinks[i]);
     job_free(j);
-    if (signals_caught())
-        signals_die(signals_caught());
+    int sig = j->signal;
+    if (sig)
+        signals_die(sig);
     return j->status;
 }
 

@@ -143,7 +143,7 @@ typedef struct line {
     input_piece *piece;
     line_state state;
     line_need need;
-    uint64_t bytes;
+    bool sliced; /* we take our share only */
 } line;
 
 typedef struct job {
@@ -155,8 +155,9 @@ typedef struct job {
     progress progress;
     int64_t started;
     int index, status;
-    mpp_error error; /* the first failure that we know of */
+    mpp_error error;   /* the first failure that we know of */
     bool failed, ours; /* ours: it is this process's own */
+    int signal;        /* that we die of, 0: none */
 } job;
 
 static line *line_of(job *j, unsigned stream)
@@ -280,7 +281,6 @@ static bool read_piece(job *j, line *l)
     }
     switch (mpp_fill(j->producer, l->stream, l->piece->io.fd, limit, &n, &err)) {
     case MPP_OK:
-        l->bytes += n;
         if (l->piece->left > 0)
             l->piece->left -= (int64_t)n;
         return n > 0 || reap_piece(j, l);
@@ -363,11 +363,13 @@ static bool step(job *j, line *l)
 
 static void totals(const job *j, uint64_t *records, uint64_t *bytes)
 {
-    mpp_totals t = {0};
-    if (j->producer)
-        mpp_producer_totals(j->producer, &t);
-    *records = t.records;
-    *bytes = t.bytes;
+    *records = *bytes = 0;
+    for (unsigned i = 0; i < j->n_lines; i++) {
+        mpp_totals t;
+        mpp_producer_totals(j->producer, j->lines[i].stream, &t);
+        *records += t.records;
+        *bytes += t.bytes;
+    }
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -418,6 +420,7 @@ static void draw_progress(job *j)
 static void interrupted(job *j, int sig)
 {
     mpp_error err = {.status = MPP_S_FAILED, .final = true};
+    j->signal = sig;
     signals_forward(sig);
     snprintf(err.text, sizeof err.text, "ended by signal %d (%s)", sig, strsignal(sig));
     fail(j, 128 + sig, &err);
@@ -458,7 +461,7 @@ static void work(job *j)
 
 /* ---- beginning and end -------------------------------------------------------------------------- */
 
-static input *make_input(const request *r, const named_stream *s, bool stdin_null)
+static void make_input(const request *r, line *l, const named_stream *s, bool stdin_null)
 {
     mpp_error err;
     const char *file = s && s->source && s->source[0] != '|' ? s->source : NULL;
@@ -471,13 +474,14 @@ static input *make_input(const request *r, const named_stream *s, bool stdin_nul
         .shell = own && !file ? s->source + 1 : NULL,
         .filter = r->filter,
         .stdin_null = stdin_null,
-        .slice = r->slice,
+        .slice = r->slice || (r->all && (file || (!own && !r->rest.command))),
         .by = r->by,
     };
-    input *in;
-    if (input_create(&o, &in, &err) < 0)
+    if (input_create(&o, &l->in, &err) < 0)
         cli_die(&err);
-    return in;
+    l->sliced = o.slice;
+    if (r->runs != 1 && !input_rewindable(l->in))
+        cli_usage("--runs needs an input that can be read again: a FILE or a COMMAND");
 }
 
 /* Which streams, and what feeds each. */
@@ -507,7 +511,7 @@ static void make_lines(job *j)
     if (plain == 0 && (r->rest.n > 1 || r->rest.command || r->files0_from))
         cli_usage("every --stream has a source of its own: there is none for the FILEs or COMMAND");
     for (unsigned i = 0; i < j->n_lines; i++)
-        j->lines[i].in = make_input(r, r->n_streams ? &r->streams[i] : NULL, r->all || j->n_lines > 1);
+        make_input(r, &j->lines[i], r->n_streams ? &r->streams[i] : NULL, r->all || j->n_lines > 1);
 }
 
 static void check_request(const request *r, const mpp_mesh *mesh)
@@ -522,7 +526,7 @@ static void check_request(const request *r, const mpp_mesh *mesh)
         cli_usage("--all gives each process its own share: write --slice without K/N");
     if (r->all && producers > 1 && !r->rest.command && !files && (r->n_streams == 0 || !r->streams[0].source))
         cli_usage("--all: %u processes cannot share standard input; name FILEs or a COMMAND", producers);
-    if (r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
+    if (producers > 1 && r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
         cli_usage("this process serves %u of the mesh's %u streams: say which producer it is with --index",
                   r->n_streams, mpp_mesh_streams(mesh));
     if (r->index >= (int)producers)
@@ -544,7 +548,7 @@ static const char *label(const job *j)
         return r->rest.command[0];
     if (r->n_streams && r->streams[0].source)
         return r->streams[0].source;
-    return r->rest.n > 1 ? r->rest.operands[1] : r->files0_from ? r->files0_from : "-";
+    return r->rest.n > 1 ? r->rest.operands[1] : r->files0_from;
 }
 
 static void register_sources(job *j)
@@ -563,8 +567,10 @@ static void take_shares(job *j)
     const request *r = j->r;
     unsigned part = r->parts ? r->part : (unsigned)j->index;
     unsigned parts = r->parts ? r->parts : mpp_mesh_producers(j->mesh);
-    for (unsigned i = 0; r->slice && i < j->n_lines; i++) {
+    for (unsigned i = 0; i < j->n_lines; i++) {
         mpp_error err;
+        if (!j->lines[i].sliced)
+            continue;
         const mpp_stream_info *info = mpp_mesh_stream(j->mesh, j->lines[i].stream);
         if (input_slice(j->lines[i].in, part, parts, &info->format, mpp_mesh_max_record(j->mesh), &err) < 0)
             fail(j, (int)err.status, &err);
@@ -628,13 +634,15 @@ static void end_commands(job *j)
         }
 }
 
-static void summarize(const job *j, uint64_t records, uint64_t bytes)
+static void summarize(const job *j)
 {
     mpp_error err;
     summary_stream *streams = calloc(j->n_lines, sizeof *streams);
-    for (unsigned i = 0; streams && i < j->n_lines; i++)
-        streams[i] = (summary_stream){j->lines[i].name, j->n_lines == 1 ? records : UINT64_MAX,
-                                      j->n_lines == 1 ? bytes : j->lines[i].bytes};
+    for (unsigned i = 0; streams && i < j->n_lines; i++) {
+        mpp_totals t;
+        mpp_producer_totals(j->producer, j->lines[i].stream, &t);
+        streams[i] = (summary_stream){j->lines[i].name, t.records, t.bytes, t.no_key};
+    }
     summary s = {.tool = tool.name,
                  .mesh = j->r->mesh,
                  .role = "producer",
@@ -651,18 +659,24 @@ static void summarize(const job *j, uint64_t records, uint64_t bytes)
 
 static void report(job *j)
 {
-    mpp_totals t;
-    mpp_producer_totals(j->producer, &t);
-    progress_end(&j->progress, t.records, t.bytes);
-    if (t.no_key)
-        cli_warn("producer %d: %llu records lack a field of the key; it counts as empty", j->index,
-                 (unsigned long long)t.no_key);
-    if (j->failed && j->ours)
+    uint64_t records, bytes;
+    totals(j, &records, &bytes);
+    progress_end(&j->progress, records, bytes);
+    for (unsigned i = 0; i < j->n_lines; i++) {
+        mpp_totals t;
+        mpp_producer_totals(j->producer, j->lines[i].stream, &t);
+        if (t.no_key)
+            cli_warn("producer %d: %llu records of stream '%s' lack a field of the key; it counts as empty", j->index,
+                     (unsigned long long)t.no_key, j->lines[i].name);
+    }
+    if (j->signal)
+        ; /* the shell says it */
+    else if (j->failed && j->ours)
         cli_warn("producer %d: %s", j->index, j->error.text);
     else if (j->failed)
         cli_warn("%s", j->error.text);
     if (j->r->summary)
-        summarize(j, t.records, t.bytes);
+        summarize(j);
 }
 
 static void job_free(job *j)
@@ -678,7 +692,7 @@ static void job_free(job *j)
  * reaped. */
 static int finish(job *j)
 {
-    int sig = signals_caught();
+    int sig = j->signal;
     report(j);
     for (unsigned i = 0; i < j->n_lines; i++)
         if (j->lines[i].state != LINE_IDLE && j->lines[i].state != LINE_STOPPING)
@@ -707,7 +721,6 @@ int main(int argc, char **argv)
     parse(&r, argc, argv);
     open_mesh(&j);
     check_request(&r, j.mesh);
-    r.slice |= r.all && mpp_mesh_producers(j.mesh) > 1 && !r.rest.command;
     make_lines(&j);
     if (signals_init(tool.name, &err) < 0)
         cli_die(&err);

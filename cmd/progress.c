@@ -149,7 +149,7 @@ void progress_clear(progress *p)
 
 void progress_end(progress *p, uint64_t records, uint64_t bytes)
 {
-    if (!p->who)
+    if (!p->who || !p->terminal)
         return;
     progress_clear(p);
     line l = {.n = 0};
@@ -211,8 +211,8 @@ static json_t *streams(const summary *s)
     json_t *list = json_array();
     for (unsigned i = 0; i < s->n_streams; i++) {
         const summary_stream *t = &s->streams[i];
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "name", text(t->name), "records", count(t->records),
-                                              "bytes", count(t->bytes)));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "name", text(t->name), "records",
+                                              count(t->records), "bytes", count(t->bytes), "no_key", count(t->no_key)));
     }
     return list;
 }

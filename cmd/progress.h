@@ -8,7 +8,7 @@
 
 #include "mpp.h"
 
-/* ---- --progress: one line on stderr, redrawn on a terminal, only the last one elsewhere ------------ */
+/* ---- --progress: one line on stderr, redrawn; off a terminal nothing ----------------------------- */
 
 typedef struct progress {
     const char *who; /* "mpp-produce 3"; NULL: off, every call is without effect */
@@ -46,6 +46,7 @@ typedef struct summary_stream {
     const char *name;
     uint64_t records; /* UINT64_MAX: not counted, null in the summary */
     uint64_t bytes;
+    uint64_t no_key; /* records that lack a field of the key */
 } summary_stream;
 
 typedef struct summary {

@@ -309,6 +309,8 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
     if (!s->active || s->cancelled)
         return MPP_CLOSED;
     bool gone = endpoint_gone(&c->end); /* before looking: what was published before the cause is found then */
+    if (gone && mesh_cause_final(c->end.mesh))
+        return MPP_GONE; /* called off: nobody waits for what is left */
     mpp_outcome outcome =
         producer == MPP_PRODUCER_ANY ? take_any(c, s, batch) : outcomes[take(c, s, (unsigned)producer, batch)];
     if (outcome == MPP_WOULD_BLOCK) {
@@ -421,6 +423,8 @@ bool consumer_ready(mpp_consumer *c)
     bool gone = endpoint_gone(&c->end);
     if (c->end.barrier)
         return gone || endpoint_everybody(&c->end);
+    if (gone && mesh_cause_final(c->end.mesh))
+        return true;
     for (unsigned i = 0; i < c->n_streams; i++) {
         consumer_stream *s = &c->streams[i];
         if (s->hungry != HUNGRY_NOT && gone)

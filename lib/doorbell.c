@@ -49,17 +49,11 @@ void doorbell_ring(int from, const char *path)
     while (n < 0 && errno == EINTR);
 }
 
-bool doorbell_drain(int fd)
+void doorbell_drain(int fd)
 {
     char byte;
-    bool rang = false;
-    for (;;) {
-        ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
-        if (n >= 0)
-            rang = true;
-        else if (errno != EINTR)
-            return rang;
-    }
+    while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0 || errno == EINTR)
+        ;
 }
 
 void doorbell_arm(layout_slot *s, uint32_t wants)

@@ -189,9 +189,8 @@ static void process_gone(endpoint *e, pid_t pid)
 
 void endpoint_heard(endpoint *e)
 {
-    bool rang = false;
     for (unsigned i = 0; i < e->n_lanes; i++)
-        rang |= doorbell_drain(e->sockets[i]);
+        doorbell_drain(e->sockets[i]);
     struct epoll_event events[16];
     int n = epoll_wait(e->events, events, 16, 0);
     for (int i = 0; i < n; i++)
@@ -249,12 +248,12 @@ static void announce(endpoint *e)
         }
 }
 
-void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned waits_for, int64_t since_ns)
+void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, unsigned waits_for, int64_t since_ns)
 {
     for (unsigned i = 0; i < e->n_lanes; i++) {
         layout_slot *s = endpoint_slot(e, i);
         store_relaxed(&s->activity, (uint32_t)activity);
-        store_relaxed(&s->waits_for, waits_for);
+        store_relaxed(&s->waits_for, e->lanes[i] == lane ? waits_for : 0);
         store_relaxed(&s->since_ns, (uint64_t)since_ns);
     }
 }
@@ -346,14 +345,22 @@ static bool never_used(const endpoint *e)
     return true;
 }
 
+static int over(const endpoint *e, mpp_error *err)
+{
+    return error_set(err, MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", e->mesh->id);
+}
+
 static int claim(endpoint *e, int wanted, mpp_error *err)
 {
     unsigned n = e->role == 'p' ? e->mesh->l.producers : e->mesh->l.consumers;
+    bool closed = load_acquire(&e->mesh->header->closed); /* [K2] */
     if (wanted != MPP_INDEX_ANY) {
         if (wanted < 0 || (unsigned)wanted >= n)
             return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss: --index is 0 to %u, not %d", e->mesh->id, n,
                              role_name(e->role), n - 1, wanted);
         e->index = (unsigned)wanted;
+        if (closed && !never_used(e))
+            return over(e, err);
         return claim_index(e, err) == 1 ? 0 : -1;
     }
     for (e->index = 0; e->index < n; e->index++) {
@@ -363,6 +370,8 @@ static int claim(endpoint *e, int wanted, mpp_error *err)
         if (got != 0)
             return got == 1 ? 0 : -1;
     }
+    if (closed)
+        return over(e, err);
     return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss and all of them have been taken", e->mesh->id, n,
                      role_name(e->role));
 }
@@ -517,7 +526,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
         endpoint_free(e);
         return -1;
     }
-    endpoint_publish(e, MPP_COMPUTING, 0, e->since_ns);
+    endpoint_publish(e, MPP_COMPUTING, 0, 0, e->since_ns);
     slots_state(e, LAYOUT_LIVE);
     full_fence(); /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over */
     e->peers_seen = load_relaxed(&m->header->peers) - 1;
@@ -531,7 +540,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
 void endpoint_leave(endpoint *e)
 {
     mpp_mesh *m = e->mesh;
-    endpoint_publish(e, MPP_ENDING, 0, mpp_now());
+    endpoint_publish(e, MPP_ENDING, 0, 0, mpp_now());
     slots_state(e, LAYOUT_DONE);
     sockets_unlink(e);
     full_fence(); /* [L3]: of two who leave at once, one at least sees the other's DONE */

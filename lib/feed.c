@@ -339,8 +339,8 @@ static mpp_outcome end_in_place(mpp_producer *p, producer_stream *s, mpp_error *
     *room = s->split.format.delimiter;
     o->len += o->extra + 1;
     o->extra = 0;
-    o->records++;
-    s->split.records++;
+    o->records += s->split.count;
+    s->split.records += s->split.count;
     s->records = s->split.records;
     s->bytes++;
     s->split.in_record = 0;

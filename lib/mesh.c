@@ -158,34 +158,35 @@ static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, m
     return 0;
 }
 
-/* The directory for sockets, and a check that the longest path fits and that it can be made. */
+/* $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp; made absolute, for participants may run elsewhere. */
+static int temporary_directory(char base[PATH_MAX], mpp_error *err)
+{
+    const char *name = getenv("XDG_RUNTIME_DIR");
+    if (!name || !*name)
+        name = getenv("TMPDIR");
+    if (!name || !*name)
+        name = "/tmp";
+    if (!realpath(name, base) || access(base, W_OK | X_OK) < 0)
+        return error_set(err, MPP_S_ERROR, errno,
+                         "cannot put sockets into '%.200s' (XDG_RUNTIME_DIR, else TMPDIR, else /tmp)", name);
+    return 0;
+}
+
+/* The directory for sockets, and a check that the longest path fits. */
 static int socket_directory(const layout *l, const char *short_id, char *directory, mpp_error *err)
 {
-    const char *base = getenv("XDG_RUNTIME_DIR");
-    if (!base || !*base)
-        base = getenv("TMPDIR");
-    if (!base || !*base)
-        base = "/tmp";
-    char longest[PATH_MAX];
+    char base[PATH_MAX], longest[PATH_MAX + 64];
     unsigned last = (l->producers > l->consumers ? l->producers : l->consumers) - 1;
-    int n = snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.%u.sock", base, short_id, last, l->lanes - 1);
-    if (l->lanes == 1)
-        n = snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last);
-    if (base[0] != '/')
-        return error_set(err, MPP_S_USAGE, 0,
-                         "the directory for sockets, '%s', is not an absolute path; set "
-                         "XDG_RUNTIME_DIR or TMPDIR to one",
-                         base);
+    if (temporary_directory(base, err) < 0)
+        return -1;
+    int n = l->lanes == 1
+                ? snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last)
+                : snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.%u.sock", base, short_id, last, l->lanes - 1);
     if (n >= LAYOUT_SOCKET_PATH_MAX)
         return error_set(err, MPP_S_USAGE, 0,
-                         "the socket path '%.200s' has %d bytes and the limit is %d; set "
-                         "XDG_RUNTIME_DIR or TMPDIR to a shorter directory",
+                         "the socket path '%.200s' has %d bytes and the limit is %d; set XDG_RUNTIME_DIR or TMPDIR to "
+                         "a shorter directory",
                          longest, n + 1, LAYOUT_SOCKET_PATH_MAX);
-    if (access(base, W_OK | X_OK) < 0)
-        return error_set(err, MPP_S_ERROR, errno,
-                         "cannot put sockets into '%s' (XDG_RUNTIME_DIR, else TMPDIR, "
-                         "else /tmp)",
-                         base);
     snprintf(directory, LAYOUT_SOCKET_PATH_MAX, "%.80s/mpp_%s", base, short_id);
     return 0;
 }
@@ -524,6 +525,7 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
         return false;
     if (word == LAYOUT_REMOVED) {
         error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove)", m->id);
+        cause->final = true;
         return true;
     }
     const layout_cause *c = cause_of(m);
@@ -535,6 +537,7 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
     memset(cause, 0, sizeof *cause);
     cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status)status : MPP_S_FAILED;
     cause->os_error = c->os_error;
+    cause->final = c->final != 0;
     memcpy(cause->text, c->text, sizeof c->text - 1);
     for (char *p = cause->text; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)

@@ -249,13 +249,14 @@ bool mpp_producer_fail(mpp_producer *p, const mpp_error *err);
 /* Count records also where that costs a pass over the data (gather of delimited records). */
 void mpp_producer_count(mpp_producer *p, bool on);
 
+/* Of one stream, over all its runs. */
 typedef struct mpp_totals {
     uint64_t records; /* UINT64_MAX: not counted */
     uint64_t bytes;   /* framing included */
     uint64_t no_key;  /* records without a field of the key */
     uint64_t dropped; /* records for consumers that had enough */
 } mpp_totals;
-void mpp_producer_totals(const mpp_producer *p, mpp_totals *t);
+void mpp_producer_totals(const mpp_producer *p, unsigned stream, mpp_totals *t);
 
 /* ---- consumer ----------------------------------------------------------------------------------- */
 

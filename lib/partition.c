@@ -29,7 +29,8 @@ static int least_loaded(mpp_producer *p, producer_stream *s, size_t len)
     const registry *r = &s->registry;
     int best = PARTITION_BLOCKED;
     uint64_t least = UINT64_MAX;
-    for (unsigned j = 0; j < r->consumers; j++) {
+    for (unsigned n = 1; n <= r->consumers; n++) {
+        unsigned j = (s->favourite + n) % r->consumers; /* who had the last one comes last */
         outlet *o = &s->outlets[j];
         if (registry_has_enough(r, j) || (r->asked[j] < r->run && !r->eager))
             continue;

@@ -134,17 +134,12 @@ void mpp_producer_count(mpp_producer *p, bool on)
         p->streams[i].split.count = on;
 }
 
-void mpp_producer_totals(const mpp_producer *p, mpp_totals *t)
+void mpp_producer_totals(const mpp_producer *p, unsigned stream, mpp_totals *t)
 {
-    *t = (mpp_totals){0};
-    for (unsigned i = 0; i < p->n_streams; i++) {
-        const producer_stream *s = &p->streams[i];
-        bool gather = s->registry.consumers == 1 && s->declared->info.format.kind == MPP_DELIMITED;
-        t->bytes += s->bytes;
-        t->no_key += s->no_key;
-        t->dropped += s->dropped;
-        t->records = gather && !p->counting ? UINT64_MAX : t->records + s->records;
-    }
+    const producer_stream *s = producer_stream_of(p, stream);
+    bool uncounted = s->registry.consumers == 1 && s->declared->info.format.kind == MPP_DELIMITED && !p->counting;
+    *t = (mpp_totals){
+        .records = uncounted ? UINT64_MAX : s->records, .bytes = s->bytes, .no_key = s->no_key, .dropped = s->dropped};
 }
 
 /* ---- the control service ------------------------------------------------------------------------ */

@@ -6,9 +6,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <uuid/uuid.h>
 
 static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant *out)
@@ -175,7 +178,9 @@ int mpp_mesh_list(char ***ids)
     if (!d)
         return -1;
     for (struct dirent *entry; (entry = readdir(d));) {
-        if (strncmp(entry->d_name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) != 0)
+        struct stat st;
+        if (strncmp(entry->d_name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) != 0 ||
+            fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != geteuid())
             continue;
         char **more = realloc(*ids, ((size_t)n + 1) * sizeof *more);
         if (more)

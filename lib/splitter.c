@@ -22,7 +22,7 @@ static bool scan_delimited_slowly(splitter *s, const unsigned char *p, size_t n,
             break;
         *end = ++at;
         s->in_record = 0;
-        s->records++;
+        s->records += s->count;
     }
     return true;
 }

@@ -53,20 +53,20 @@ static void arm_producer(mpp_producer *p, mpp_activity activity)
     producer_arm(p);
     outlet *o = producer_blocked(p);
     if (o)
-        endpoint_publish(&p->end, MPP_WAITING_SPACE, o->consumer + 1, mpp_now());
+        endpoint_publish(&p->end, MPP_WAITING_SPACE, o->lane, o->consumer + 1, mpp_now());
     else
         endpoint_publish(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity,
-                         0, mpp_now());
+                         0, 0, mpp_now());
     arm_slots(&p->end, o ? LAYOUT_WANTS_SPACE : 0);
 }
 
 static void arm_consumer(mpp_consumer *c, mpp_activity activity)
 {
-    unsigned lane;
+    unsigned lane = 0;
     consumer_arm(c);
     bool hungry = consumer_hungry(c);
     int awaited = hungry ? consumer_awaited(c, &lane) : -1;
-    endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity,
+    endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, lane,
                      (unsigned)(awaited + 1), mpp_now());
     arm_slots(&c->end, hungry ? LAYOUT_WANTS_DATA : 0);
 }
@@ -85,12 +85,12 @@ void mpp_disarm(mpp_producer *p, mpp_consumer *c)
     if (p) {
         disarm_slots(&p->end);
         producer_disarm(p);
-        endpoint_publish(&p->end, MPP_COMPUTING, 0, mpp_now());
+        endpoint_publish(&p->end, MPP_COMPUTING, 0, 0, mpp_now());
     }
     if (c) {
         disarm_slots(&c->end);
         consumer_disarm(c);
-        endpoint_publish(&c->end, MPP_COMPUTING, 0, mpp_now());
+        endpoint_publish(&c->end, MPP_COMPUTING, 0, 0, mpp_now());
     }
 }
 

@@ -58,7 +58,7 @@ load helpers
 
 @test "--remove ends those who wait in the mesh" {
     m=$(mpp-create -p 2 -c 1)
-    mpp-produce "$m" </dev/zero 2>p.err &
+    mpp-produce "$m" -- yes 2>p.err &
     p=$!
     mpp-consume "$m" >/dev/null 2>c.err &
     c=$!
@@ -127,7 +127,7 @@ load helpers
     sleep 1000 &
     owner=$!
     m=$(mpp-create -p 2 -c 2 --pid $owner)
-    mpp-produce "$m" </dev/zero 2>p.err &
+    mpp-produce "$m" -- yes 2>p.err &
     p=$!
     mpp-consume "$m" >/dev/null 2>c.err &
     c=$!
@@ -167,7 +167,7 @@ load helpers
     needs_private_shm
     run -0 private_shm 64M bash -c '
         a=$(mpp-create -p 2)
-        mpp-produce "$a" </dev/zero & p=$!
+        mpp-produce "$a" -- yes & p=$!
         until mpp-stat -J "$a" | grep -q "\"live\":1"; do :; done
         kill -KILL $p
         sleep 1000 & p=$!

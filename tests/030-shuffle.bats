@@ -73,7 +73,7 @@ placed() { # F
 @test "a record without the key field goes where an empty field goes, is counted, and warned of once" {
     printf '%s\n' 'a' $'b\t' 'c' $'d\tkey' >in
     m=$(mpp-create -c 3 -k 2)
-    mpp-produce "$m" --summary=summary in 2>p.err &
+    mpp-produce "$m" in 2>p.err &
     mpp-consume "$m" --all -- sh -c 'cat >out.$MPP_INDEX'
     wait $!
     same_lines <(cat out.*) in
@@ -81,8 +81,7 @@ placed() { # F
     grep -qx c "$home"
     grep -qx $'b\t' "$home"
     one_line_of mpp-produce "$(<p.err)"
-    run -0 jq -r '.. | .no_key? // empty' summary
-    assert_line 2
+    grep -q '\b2\b' p.err
 }
 
 @test "round robin is exact: producer p's record k goes to consumer (p + k) mod C" {
@@ -149,7 +148,7 @@ placed() { # F
 
 @test "any is complete, and gives a slow consumer less" {
     m=$(mpp-create -c 2 -P any -r 64K)
-    awk 'BEGIN { long = sprintf("%10000s", ""); for (i = 1; i <= 2000; i++) print i long }' >in
+    awk 'BEGIN { long = sprintf("%5000s", ""); for (i = 1; i <= 2000; i++) print i long long }' >in
     mpp-produce "$m" in &
     track
     mpp-consume "$m" -i 0 -- sh -c 'while read -r x; do echo "$x"; sleep 0.01; done >out.0' &

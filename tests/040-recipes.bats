@@ -121,10 +121,10 @@ tables() {
     seq 1000000 >big
     mpp-produce "$m" -s a=big -s b=big &
     p=$!
-    mpp-consume "$m" -s b >out.b &
+    mpp-consume "$m" -i 0 -s b >out.b &
     c=$!
     mkfifo gate
-    mpp-consume "$m" -s a -- sh -c 'read -r go <gate; cat >out.a' &
+    mpp-consume "$m" -i 0 -s a -- sh -c 'read -r go <gate; cat >out.a' &
     d=$!
     wait $c
     same out.b big
@@ -196,12 +196,13 @@ tables() {
     assert_output $'1000\n500\n500'
 }
 
-@test "--progress says nothing off a terminal, and how far it is on one" {
+@test "--progress says the sum off a terminal, and how far it is on one" {
     m=$(mpp-create)
     seq 1000 | mpp-produce "$m" --progress 2>p.err &
     run -0 --separate-stderr mpp-consume "$m"
     wait $!
-    is_empty p.err
+    assert_equal "$stderr" ""
+    assert_regex "$(<p.err)" '^mpp-produce.* 1000 records.*[^\n]$'
     m=$(mpp-create)
     seq 200000 >in
     (sleep 0.7; cat in) | mpp-produce "$m" &

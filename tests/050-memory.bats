@@ -63,7 +63,7 @@ within_bounds() { # FILE RINGS
     sleep 1000 >in &
 
     a=$(mpp-create) b=$(mpp-create) c=$(mpp-create)
-    mpp-produce "$a" </dev/zero &
+    mpp-produce "$a" -- yes &
     pids=($!)
     mpp-consume "$a" -- sleep 1000 &
     pids+=($!)

@@ -48,8 +48,6 @@ mpp-create -k x
 mpp-create -k 1,
 mpp-create -k 1q
 mpp-create -P bogus
-mpp-create -P hash
-mpp-create -c 2 -P range:5
 mpp-create -c 3 -k 1 -P range:5
 mpp-create -c 2 -k 1 -P range:5,6
 mpp-create -c 2 -k 1 -P range
