@@ -216,6 +216,8 @@ static share_state ended(mpp_consumer *c, consumer_stream *s, unsigned producer)
     inlet *i = &s->inlets[producer];
     uint32_t state = load_acquire(&endpoint_peer(&c->end, i->lane, producer)->state); /* [L2], before [E2] */
     inlet_end end = inlet_end_of(i, &c->end, s->stream);
+    if (!inlet_end_check(i, &c->end, &end, s->run))
+        return SHARE_FAILED;
     if (end.run > s->run)
         return SHARE_OVER;
     if (end.run == s->run && (end.state == LAYOUT_ENDED || end.state == LAYOUT_CANCELLED))
@@ -250,7 +252,7 @@ static share_state look(mpp_consumer *c, consumer_stream *s, unsigned producer, 
             continue;
         }
         if (owner != s || what != FATE_OURS)
-            return SHARE_EMPTY; /* a lane mate's frame, or a later run's */
+            break; /* a lane mate's frame, or a later run's: only the end word can have news for us */
         if (!f->continued && h->have == 0)
             return SHARE_READY;
         if (!hold(c, h, i, f))
@@ -272,7 +274,8 @@ static void hand_out(consumer_stream *s, unsigned producer, const inlet_frame *f
                          .producer = producer,
                          .stream = s->stream};
     h->out = true;
-    s->inlets[producer].out = h->whole ? 0 : f->size;
+    if (!h->whole)
+        s->inlets[producer].out = f->size;
     s->last = producer;
 }
 

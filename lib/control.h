@@ -1,9 +1,10 @@
 /* control.h - the control ring of a channel: START and CANCEL, consumer to producer
  *
- * A consumer asks for run k+1 of a stream only when run k is over on the channel, which the producer says after it took
- * the messages of run k.  So at most two messages per stream are under way, that is the ring's capacity, and a send
- * never waits.  A full ring is therefore a protocol error of the sender's, a message that makes no sense one of the
- * peer's.  The stream id is the PHYSICAL one. */
+ * A consumer asks for run k+1 of a stream only when the channel says that run k is over.  The producer says so when it
+ * took START and CANCEL of run k, or when run k has ended by itself, perhaps before it took them.  So at most four
+ * messages per stream are under way, START and CANCEL of two runs: that is the ring's capacity, and a send never waits.
+ * A full ring is therefore a protocol error of the sender's, a message that makes no sense one of the peer's.  The
+ * stream id is the PHYSICAL one. */
 #ifndef CONTROL_H
 #define CONTROL_H
 

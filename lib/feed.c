@@ -99,31 +99,48 @@ static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned 
     return MPP_OK;
 }
 
-/* One whole record. */
+/* One whole record that fits a frame. */
+static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, const unsigned char *record, size_t len,
+                             size_t *used)
+{
+    size_t limit = frame_max(p);
+    if (len < FEED_FRAME && limit > FEED_FRAME)
+        limit = FEED_FRAME;
+    mpp_outcome outcome = put(p, s, target, record, len, 1, limit);
+    if (outcome == MPP_OK)
+        *used += len;
+    return outcome;
+}
+
+/* The beginning of one that does not; MPP_OK as soon as a part of it is under way, put_long() goes on. */
+static mpp_outcome begin_long(mpp_producer *p, producer_stream *s, int target, const unsigned char *record, size_t len,
+                              size_t *used)
+{
+    size_t sent = 0;
+    s->long_left = s->long_whole = len;
+    s->long_target = target;
+    mpp_outcome outcome = put_long(p, s, record, len, &sent);
+    *used += sent;
+    if (sent > 0)
+        return MPP_OK;
+    s->long_left = 0;
+    return outcome;
+}
+
 static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len,
                               size_t *used)
 {
     int target = s->registry.consumers == 1 ? 0 : partition_target(p, s, record, len);
     if (target == PARTITION_BLOCKED)
         return blocked(p);
-    mpp_outcome outcome;
-    if (len <= frame_max(p)) {
-        outcome = put(p, s, target, record, len, 1,
-                      len < FEED_FRAME && frame_max(p) > FEED_FRAME ? FEED_FRAME : frame_max(p));
-        if (outcome != MPP_OK)
-            return outcome;
-        *used += len;
-    } else {
-        s->long_left = len;
-        s->long_target = target;
-        size_t sent = 0;
-        outcome = put_long(p, s, record, len, &sent);
-        *used += sent;
-    }
+    mpp_outcome outcome =
+        len <= frame_max(p) ? put_short(p, s, target, record, len, used) : begin_long(p, s, target, record, len, used);
+    if (outcome != MPP_OK)
+        return outcome;
     partition_sent(s, len);
     s->records++;
     s->bytes += len;
-    return outcome;
+    return s->long_left ? blocked(p) : MPP_OK;
 }
 
 mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used)
@@ -165,8 +182,12 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
     }
     memcpy(p->framed + record_head(f), record, len);
     record_frame(f, p->framed, len);
-    /* A long record that was begun is offered again until it is through: go on where it stopped. */
-    size_t sent = s->long_left && s->long_left < whole ? whole - (size_t)s->long_left : 0;
+    /* A long record of which a part is under way is offered again until it is through: go on where it stopped. */
+    if (s->long_left && s->long_whole != whole) {
+        errno = EINVAL;
+        return MPP_ERROR;
+    }
+    size_t sent = s->long_left ? whole - (size_t)s->long_left : 0;
     return mpp_feed(p, stream, p->framed + sent, whole - sent, &used);
 }
 
@@ -181,13 +202,12 @@ static ssize_t read_some(int fd, void *to, size_t n)
     return got;
 }
 
-static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uint64_t at, mpp_error *err)
+static mpp_outcome too_long(const mpp_producer *p, uint64_t at, mpp_error *err)
 {
     error_set(err, MPP_S_ERROR, 0,
               "the record at offset %llu of its input is longer than the mesh's --max-record of "
               "%llu bytes",
               (unsigned long long)at, (unsigned long long)p->end.mesh->max_record);
-    (void)s;
     return MPP_ERROR;
 }
 
@@ -220,7 +240,7 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
     ssize_t got = read_some(fd, room, want);
     if (got < 0)
         return read_failed(p, err);
-    uint64_t records = s->split.records;
+    uint64_t records = s->split.records, start = s->offset - s->split.in_record;
     size_t end;
     bool good = splitter_scan(&s->split, room, (size_t)got, &end);
     if (end) {
@@ -232,13 +252,11 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
     }
     s->records = s->split.records;
     s->bytes += (size_t)got;
-    uint64_t start = s->offset + (size_t)got - s->split.in_record;
+    start = end ? s->offset + end : start;
     s->offset += (size_t)got;
     *n = (size_t)got;
-    if (!good) {
-        uint64_t at = end ? s->offset - (size_t)got + end : start;
-        return too_long(p, s, at, err);
-    }
+    if (!good)
+        return too_long(p, start, err);
     if (o->len >= max / 2)
         outlet_publish(o, &p->end);
     return MPP_OK;
@@ -279,7 +297,7 @@ static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error 
     mpp_outcome outcome = mpp_feed(p, s->stream, s->buffer + s->at, s->have - s->at, &used);
     s->at += used;
     if (outcome == MPP_ERROR)
-        return too_long(p, s, s->offset + s->at, err);
+        return too_long(p, s->offset + s->at, err);
     return outcome;
 }
 

@@ -99,3 +99,17 @@ inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream)
                        .begin = load_relaxed(&end->begin),
                        .end = load_relaxed(&end->end)};
 }
+
+bool inlet_end_check(inlet *i, endpoint *e, const inlet_end *end, unsigned asked)
+{
+    bool ended = end->state == LAYOUT_ENDED || end->state == LAYOUT_CANCELLED || end->state == LAYOUT_FAILED;
+    if (ring_look(&i->ring) == RING_CORRUPT)
+        return corrupt(i, e, "the producer's position") == 0;
+    if (end->state > LAYOUT_UNASKED || (end->state == LAYOUT_NONE && end->run) || end->run > asked + 1)
+        return corrupt(i, e, "a stream's state") == 0;
+    if (end->run && (int64_t)(i->ring.write - end->begin) < 0) /* [E2] came first: write covers them */
+        return corrupt(i, e, "the beginning of a run") == 0;
+    if (ended && (int64_t)(i->ring.write - end->end) < 0)
+        return corrupt(i, e, "the end of a run") == 0;
+    return true;
+}

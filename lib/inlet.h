@@ -35,5 +35,7 @@ typedef struct inlet_end {
     uint64_t begin, end;
 } inlet_end;
 inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream);
+/* Can it be?  `asked`: the last run that we asked for.  false: recorded as corrupt. */
+bool inlet_end_check(inlet *i, endpoint *e, const inlet_end *end, unsigned asked);
 
 #endif

@@ -30,7 +30,7 @@ bool layout_compute(layout *l, const char **field)
     /* No sum can wrap: 2^16 streams x 2^8 x 2^8 participants x 2^30 bytes of ring are 2^62. */
     uint64_t channels = (uint64_t)l->lanes * l->producers * l->consumers;
     l->lane_streams = (l->streams + l->lanes - 1) / l->lanes;
-    l->controls = 2 * l->lane_streams;
+    l->controls = 4 * l->lane_streams;
     l->slots = l->lanes * (l->producers + l->consumers);
     l->streams_at = sizeof(layout_header);
     l->texts_at = l->streams_at + (uint64_t)l->streams * sizeof(layout_stream);

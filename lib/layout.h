@@ -166,7 +166,7 @@ typedef struct layout {
     uint64_t ring_size;
     uint32_t texts_size;
     unsigned lane_streams; /* streams in the fullest lane */
-    unsigned controls;     /* capacity of a control ring: START and CANCEL of each stream of the lane */
+    unsigned controls;     /* capacity of a control ring; control.h says why it is enough */
     unsigned slots;        /* L x (P + C) */
     uint64_t streams_at, texts_at, slots_at, requests_at, channels_at, channel_stride, rings_at, segment_size;
 } layout;

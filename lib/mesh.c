@@ -86,7 +86,8 @@ static int key_make(const char *text, char separator, key *k, mpp_error *err)
     return 0;
 }
 
-static int stream_make(const mpp_stream_options *o, unsigned consumers, layout_stream *s, texts *t, mpp_error *err)
+static int stream_make(const mpp_stream_options *o, unsigned consumers, uint64_t max_record, layout_stream *s, texts *t,
+                       mpp_error *err)
 {
     if (!o->name || !name_valid(o->name))
         return error_set(err, MPP_S_USAGE, 0, "'%s' cannot be a stream's name: 1 to %d bytes, no blanks, no '='",
@@ -94,6 +95,9 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, layout_s
     if (!record_format_valid(&o->format))
         return error_set(err, MPP_S_USAGE, 0, "stream '%s': not a record format (a fixed record has at least 1 byte)",
                          o->name);
+    if (o->format.kind == MPP_FIXED && o->format.size > max_record)
+        return error_set(err, MPP_S_USAGE, 0, "stream '%s': records of %u bytes are longer than --max-record %llu",
+                         o->name, o->format.size, (unsigned long long)max_record);
     key k;
     key_ranges r;
     mpp_partition_kind kind = MPP_HASH;
@@ -116,17 +120,35 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, layout_s
     return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const layout_stream *const *)a)->name, (*(const layout_stream *const *)b)->name);
+}
+
+static int names_differ(const layout_stream *streams, unsigned n, mpp_error *err)
+{
+    const layout_stream **sorted = calloc(n, sizeof *sorted);
+    int result = sorted ? 0 : error_set(err, MPP_S_ERROR, ENOMEM, "cannot make a mesh");
+    for (unsigned i = 0; sorted && i < n; i++)
+        sorted[i] = &streams[i];
+    if (sorted)
+        qsort(sorted, n, sizeof *sorted, by_name);
+    for (unsigned i = 1; sorted && i < n; i++)
+        if (by_name(&sorted[i - 1], &sorted[i]) == 0)
+            result = error_set(err, MPP_S_USAGE, 0, "two streams are named '%s'", sorted[i]->name);
+    free(sorted);
+    return result;
+}
+
 static int streams_make(const mpp_mesh_options *o, layout_stream *streams, unsigned n, texts *t, mpp_error *err)
 {
     static const mpp_stream_options only = {.name = "0", .format = {.delimiter = '\n'}, .separator = '\t'};
     for (unsigned i = 0; i < n; i++) {
-        if (stream_make(o->n_streams ? &o->streams[i] : &only, o->consumers, &streams[i], t, err) < 0)
+        if (stream_make(o->n_streams ? &o->streams[i] : &only, o->consumers,
+                        o->max_record ? o->max_record : LAYOUT_MAX_RECORD, &streams[i], t, err) < 0)
             return -1;
-        for (unsigned j = 0; j < i; j++)
-            if (strcmp(streams[j].name, streams[i].name) == 0)
-                return error_set(err, MPP_S_USAGE, 0, "two streams are named '%s'", streams[i].name);
     }
-    return 0;
+    return names_differ(streams, n, err);
 }
 
 static uint64_t ring_size_default(uint64_t channels)
@@ -341,7 +363,8 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
     memcpy(&s, (char *)m->base + m->l.streams_at + i * sizeof s, sizeof s);
     s.name[MPP_NAME_MAX] = 0;
     mpp_format format = {(mpp_format_kind)s.kind, (unsigned char)s.delimiter, s.size};
-    if (!name_valid(s.name) || !record_format_valid(&format) || s.partition > MPP_BROADCAST || s.separator > 255)
+    if (!name_valid(s.name) || !record_format_valid(&format) || s.partition > MPP_BROADCAST || s.separator > 255 ||
+        s.delimiter > 255)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: entry %u of its stream table", m->id, i);
     char *text = text_copy(m, s.key_at, s.key_size);
     char *bounds = text_copy(m, s.bounds_at, s.bounds_size);
@@ -372,7 +395,7 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
     if (header_check(m, &h, err) < 0)
         return -1;
     if (segment_map(m->segment, m->l.rings_at) < 0)
-        return error_set(err, MPP_S_ERROR, errno, "cannot map mesh '%s'", m->id);
+        return error_set(err, errno == EINVAL ? MPP_S_CORRUPT : MPP_S_ERROR, errno, "cannot map mesh '%s'", m->id);
     m->base = segment_base(m->segment);
     m->header = m->base;
     m->streams = calloc(m->l.streams, sizeof *m->streams);

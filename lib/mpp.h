@@ -213,8 +213,9 @@ void mpp_begin(mpp_producer *p, unsigned stream);
 mpp_outcome mpp_service(mpp_producer *p);
 
 /* One record (without delimiter or prefix), to whom the stream's partition says.  Batched: it travels when a
- * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's),
- * MPP_CLOSED, MPP_GONE; MPP_ERROR with errno EINVAL: not a record of the stream's format,
+ * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's; one longer
+ * than a frame may be under way in part, then no other can go before it), MPP_CLOSED, MPP_GONE; MPP_ERROR with errno
+ * EINVAL: not a record of the stream's format, or not the long one that is under way,
  * EMSGSIZE: longer than the mesh's max_record. */
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len);
 
@@ -291,7 +292,7 @@ bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err);
 
 /* One pollable descriptor for an endpoint: readable when a doorbell rang or a peer died.  It tells only between
  * mpp_arm() and mpp_disarm(): mpp_arm() is true when it is safe to sleep, false when there is something to do
- * already; mpp_disarm() must follow either.  mpp_wait() does all of it. */
+ * already; mpp_disarm() must follow either, and takes what was heard.  mpp_wait() does all of it. */
 int mpp_producer_fd(const mpp_producer *p);
 int mpp_consumer_fd(const mpp_consumer *c);
 bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity);
@@ -302,7 +303,8 @@ void mpp_disarm(mpp_producer *p, mpp_consumer *c);
 mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c);
 
 /* Sleep until something that said MPP_WOULD_BLOCK is worth another try, a consumer asks or cancels, the mesh is
- * over, one of fds is ready (revents are set), or deadline_ns (CLOCK_MONOTONIC; 0: none) has passed.  p or c
+ * over (for a consumer: and it waits for data, or what was published is not wanted any more), one of fds is ready
+ * (revents are set), or deadline_ns (CLOCK_MONOTONIC; 0: none) has passed.  p or c
  * may be NULL.  activity: what to publish when the mesh itself is not what we wait for.
  * 1: something happened; 0: the deadline passed; -1 with errno (EINTR). */
 int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pollfd *fds, unsigned n_fds,

@@ -21,6 +21,12 @@ static bool idle(const endpoint *e, const outlet *o)
     return load_relaxed(&mesh_endpoint_slot(e->mesh, o->lane, 'c', o->consumer)->armed) & LAYOUT_WANTS_DATA;
 }
 
+/* Only those that have asked get records that anybody may have. */
+static bool may_get(const registry *r, unsigned consumer)
+{
+    return !registry_has_enough(r, consumer) && (r->asked[consumer] >= r->run || r->eager);
+}
+
 /* An idle one first, then the one with least unread, among those that have asked and have room.  The favourite keeps
  * its place for a quarter of what it has unread: single records while consumers wait for work, larger lots when all are
  * busy. */
@@ -32,7 +38,7 @@ static int least_loaded(mpp_producer *p, producer_stream *s, size_t len)
     for (unsigned n = 1; n <= r->consumers; n++) {
         unsigned j = (s->favourite + n) % r->consumers; /* who had the last one comes last */
         outlet *o = &s->outlets[j];
-        if (registry_has_enough(r, j) || (r->asked[j] < r->run && !r->eager))
+        if (!may_get(r, j))
             continue;
         uint64_t waiting = unread(o);
         if (waiting == 0 && idle(&p->end, o)) {
@@ -61,7 +67,7 @@ static int any(mpp_producer *p, producer_stream *s, size_t len)
         return (int)s->favourite;
     int target = least_loaded(p, s, part);
     for (unsigned j = 0; target == PARTITION_BLOCKED && j < s->registry.consumers; j++)
-        if (!registry_has_enough(&s->registry, j)) { /* whoever has room first */
+        if (may_get(&s->registry, j)) { /* whoever has room first */
             outlet_publish(&s->outlets[j], &p->end);
             s->outlets[j].need = part + 64;
         }

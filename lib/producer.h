@@ -14,10 +14,11 @@ typedef struct producer_stream {
     mpp_source source;
     bool registered, refused;
 
-    uint64_t turn;      /* round robin: the next record's number */
-    unsigned favourite; /* any: who gets records until ... */
-    uint64_t favour;    /* ... so many bytes more */
-    uint64_t long_left; /* bytes of a record longer than a frame that are still to be sent */
+    uint64_t turn;       /* round robin: the next record's number */
+    unsigned favourite;  /* any: who gets records until ... */
+    uint64_t favour;     /* ... so many bytes more */
+    uint64_t long_left;  /* bytes of a record longer than a frame that are still to be sent */
+    uint64_t long_whole; /* of how many */
     int long_target;
 
     splitter split;        /* of what was read by mpp_fill */

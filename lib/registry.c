@@ -22,8 +22,8 @@ void registry_free(registry *r)
 bool registry_message(registry *r, unsigned consumer, uint32_t type, uint32_t run)
 {
     switch (type) {
-    case LAYOUT_START: /* runs come one by one, and k+1 only when k is over */
-        if (run != r->asked[consumer] + 1 || run > r->run + 1)
+    case LAYOUT_START: /* runs come one by one, and k+1 only when k was begun, or cancelled before it was */
+        if (run != r->asked[consumer] + 1 || (run > r->run + 1 && r->cancelled[consumer] != run - 1))
             return false;
         r->asked[consumer] = run;
         return true;

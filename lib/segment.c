@@ -234,6 +234,9 @@ int segment_map(segment *s, uint64_t size)
             s->base = p;
             s->mapped = size;
         }
+    } else if (s->mapped != size) { /* the header has changed since it was mapped */
+        errno = EINVAL;
+        result = -1;
     }
     table_leave();
     return result;

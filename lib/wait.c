@@ -80,7 +80,7 @@ bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity)
     return !(p && producer_ready(p)) && !(c && consumer_ready(c));
 }
 
-void mpp_disarm(mpp_producer *p, mpp_consumer *c)
+static void disarm(mpp_producer *p, mpp_consumer *c)
 {
     if (p) {
         disarm_slots(&p->end);
@@ -100,6 +100,15 @@ mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c)
         return MPP_GONE;
     bool all = (!p || endpoint_everybody(&p->end)) && (!c || endpoint_everybody(&c->end));
     return all ? MPP_OK : MPP_WOULD_BLOCK;
+}
+
+void mpp_disarm(mpp_producer *p, mpp_consumer *c)
+{
+    if (p)
+        endpoint_heard(&p->end);
+    if (c)
+        endpoint_heard(&c->end);
+    disarm(p, c);
 }
 
 /* ---- time-outs ---------------------------------------------------------------------------------- */
@@ -365,7 +374,7 @@ int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pol
             fds[i].revents = set[i + 2].revents;
     }
     int e = errno;
-    mpp_disarm(p, c);
+    disarm(p, c);
     if (set != few)
         free(set);
     errno = e;

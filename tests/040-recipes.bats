@@ -196,13 +196,13 @@ tables() {
     assert_output $'1000\n500\n500'
 }
 
-@test "--progress says the sum off a terminal, and how far it is on one" {
+@test "--progress says nothing off a terminal, and how far it is on one" {
     m=$(mpp-create)
     seq 1000 | mpp-produce "$m" --progress 2>p.err &
     run -0 --separate-stderr mpp-consume "$m"
     wait $!
     assert_equal "$stderr" ""
-    assert_regex "$(<p.err)" '^mpp-produce.* 1000 records.*[^\n]$'
+    is_empty p.err
     m=$(mpp-create)
     seq 200000 >in
     (sleep 0.7; cat in) | mpp-produce "$m" &

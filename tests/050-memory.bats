@@ -60,9 +60,8 @@ within_bounds() { # FILE RINGS
 @test "who waits makes no system call and uses no CPU, for ten seconds" {
     needs_strace
     mkfifo in
-    sleep 1000 >in &
-
     a=$(mpp-create) b=$(mpp-create) c=$(mpp-create)
+    exec {in}<>in
     mpp-produce "$a" -- yes &
     pids=($!)
     mpp-consume "$a" -- sleep 1000 &
@@ -91,4 +90,6 @@ within_bounds() { # FILE RINGS
     kill -INT $tracer
     wait $tracer || true
     (($(calls) == 5)) || fail "$(<trace)"
+    mpp-create --remove "$a" "$b" "$c"
+    for pid in "${pids[@]}"; do exits 6 "$pid"; done
 }

@@ -1,0 +1,257 @@
+/* harness.h - what several tests of the library need: a place of their own, meshes, processes, a watchdog
+ *
+ *     harness_begin(60);                   /dev/shm and the socket directory are ours alone; 60 s, then it fails
+ *     mpp_mesh *m = harness_mesh(&o);      what cannot fail in a sane world ends the program with a message
+ *     ok(harness_left() == 0, "...");      no segment, socket or directory is left
+ *     harness_end();
+ *
+ * Where this user may not mount, /dev/shm is shared with others, and only directories are counted. */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include "mpp.h"
+#include "tap.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HARNESS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HARNESS_SANITIZED 1
+#endif
+#ifndef HARNESS_SANITIZED
+#define HARNESS_SANITIZED 0
+#endif
+
+/* How often, when a sanitizer makes everything that much slower. */
+#define SCALED(n, divisor) (HARNESS_SANITIZED ? (n) / (divisor) : (n))
+
+static struct {
+    char directory[32];
+    bool private_shm;
+    pid_t owner;
+    const char *step; /* what the watchdog says was going on */
+} harness;
+
+__attribute__((format(printf, 1, 2), noreturn)) static inline void bail_out(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    fputs("Bail out! ", stdout);
+    vprintf(format, ap);
+    putchar('\n');
+    fflush(stdout);
+    va_end(ap);
+    _exit(1);
+}
+
+/* ---- the watchdog ---------------------------------------------------------------------------------- */
+
+static inline void harness_barked(int number)
+{
+    static const char text[] = "not ok - the watchdog: it hangs in: ";
+    (void)number;
+    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0 ||
+        write(STDOUT_FILENO, harness.step, strlen(harness.step)) < 0 || write(STDOUT_FILENO, "\n", 1) < 0)
+        _exit(2);
+    _exit(1);
+}
+
+/* From here on it may take so long, ten times that under a sanitizer.  Children of a fork have no watchdog, but a parent that has. */
+static inline void watchdog(unsigned seconds, const char *step)
+{
+    harness.step = step;
+    signal(SIGALRM, harness_barked);
+    alarm(HARNESS_SANITIZED ? 10 * seconds : seconds);
+}
+
+/* ---- a place of our own ---------------------------------------------------------------------------- */
+
+static inline bool harness_write(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+static inline bool harness_unshare(void)
+{
+    char map[64];
+    unsigned uid = geteuid(), gid = getegid();
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return false;
+    harness_write("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof map, "%u %u 1", gid, gid);
+    bool mapped = harness_write("/proc/self/gid_map", map);
+    snprintf(map, sizeof map, "%u %u 1", uid, uid);
+    return harness_write("/proc/self/uid_map", map) && mapped;
+}
+
+static inline void harness_begin(unsigned seconds)
+{
+    harness.owner = getpid();
+    harness.private_shm = harness_unshare() && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                          mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
+    strcpy(harness.directory, "/tmp/mppu-XXXXXX");
+    if (!mkdtemp(harness.directory))
+        bail_out("mkdtemp: %s", strerror(errno));
+    setenv("TMPDIR", harness.directory, 1);
+    unsetenv("XDG_RUNTIME_DIR");
+    watchdog(seconds, "setting up");
+}
+
+static inline unsigned harness_entries(const char *directory, const char *prefix, bool tell)
+{
+    unsigned n = 0;
+    DIR *d = opendir(directory);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strncmp(e->d_name, prefix, strlen(prefix)))
+            continue;
+        if (tell)
+            diag("left: %s/%s", directory, e->d_name);
+        n++;
+    }
+    if (d)
+        closedir(d);
+    return n;
+}
+
+/* How many segments and socket directories there are; named when `tell`. */
+static inline unsigned harness_count(bool tell)
+{
+    unsigned n = harness_entries(harness.directory, "", tell);
+    return harness.private_shm ? n + harness_entries("/dev/shm", "mpp_", tell) : n;
+}
+
+static inline unsigned harness_left(void)
+{
+    return harness_count(true);
+}
+
+static inline void harness_end(void)
+{
+    alarm(0);
+    ok(harness_left() == 0, "nothing is left in /dev/shm nor in the directory for sockets");
+    rmdir(harness.directory);
+}
+
+/* ---- meshes and endpoints -------------------------------------------------------------------------- */
+
+static inline mpp_mesh *harness_mesh(const mpp_mesh_options *o)
+{
+    mpp_mesh *m = NULL;
+    mpp_error err;
+    if (mpp_mesh_create(o, &m, &err) < 0)
+        bail_out("cannot make a mesh: %s", err.text);
+    return m;
+}
+
+static inline mpp_mesh *harness_open(const char *id)
+{
+    mpp_mesh *m = NULL;
+    mpp_error err;
+    if (mpp_mesh_open(id, &m, &err) < 0)
+        bail_out("cannot open a mesh: %s", err.text);
+    return m;
+}
+
+static inline mpp_producer *harness_producer(mpp_mesh *m, int index, unsigned runs)
+{
+    mpp_producer *p = NULL;
+    mpp_error err;
+    if (mpp_producer_attach(m, &(mpp_attach_options){.index = index, .runs = runs}, &p, &err) < 0)
+        bail_out("cannot attach producer %d: %s", index, err.text);
+    return p;
+}
+
+static inline mpp_consumer *harness_consumer(mpp_mesh *m, int index)
+{
+    mpp_consumer *c = NULL;
+    mpp_error err;
+    if (mpp_consumer_attach(m, &(mpp_attach_options){.index = index}, &c, &err) < 0)
+        bail_out("cannot attach consumer %d: %s", index, err.text);
+    return c;
+}
+
+/* The mesh's cause, or "none". */
+static inline const char *harness_cause(const mpp_mesh *m)
+{
+    static mpp_error cause;
+    return mpp_mesh_cause(m, &cause) ? cause.text : "none";
+}
+
+/* ---- processes ------------------------------------------------------------------------------------- */
+
+/* Run f(arg) in a child, which ends with what it returns (no exit handlers: those are the parent's). */
+static inline pid_t harness_fork(int (*f)(void *arg), void *arg)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        bail_out("fork: %s", strerror(errno));
+    if (pid == 0) {
+        int status = f(arg);
+        fflush(stdout);
+        _exit(status);
+    }
+    return pid;
+}
+
+/* Its exit status, or 128 + the signal's number. */
+static inline int harness_reap(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            bail_out("waitpid: %s", strerror(errno));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* ---- bytes that grow ------------------------------------------------------------------------------- */
+
+typedef struct bytes {
+    unsigned char *data;
+    size_t n, room;
+} bytes;
+
+static inline void bytes_add(bytes *b, const void *data, size_t n)
+{
+    if (b->n + n > b->room) {
+        b->room = 2 * (b->n + n);
+        b->data = realloc(b->data, b->room);
+        if (!b->data)
+            bail_out("no memory");
+    }
+    if (n > 0)
+        memcpy(b->data + b->n, data, n);
+    b->n += n;
+}
+
+static inline bool bytes_equal(const bytes *a, const bytes *b)
+{
+    return a->n == b->n && (a->n == 0 || memcmp(a->data, b->data, a->n) == 0);
+}
+
+static inline void bytes_free(bytes *b)
+{
+    free(b->data);
+    *b = (bytes){0};
+}
+
+#endif
