@@ -206,7 +206,11 @@ static void sink_closed(job *j, line *l)
     if (mpp_mesh_consumers(j->mesh) > 1 && l->state == LINE_RUNNING)
         cli_warn("consumer %d: %s was closed after %llu records; the others go on", j->index, l->sink->name,
                  (unsigned long long)l->records);
-    enough(j, l);
+    mpp_error cause;
+    if (mpp_mesh_cause(j->mesh, &cause))
+        line_end(j, l, LINE_GONE); /* and so has upstream, before it was asked to */
+    else
+        enough(j, l);
 }
 
 /* ---- records to the sink ------------------------------------------------------------------------ */
@@ -704,6 +708,9 @@ static void attach(job *j, int index)
     j->counting = j->r->progress || j->r->summary || j->r->strict || mpp_mesh_consumers(j->mesh) > 1;
     make_merges(j);
     open_sinks(j);
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        if (j->sinks[i].has_command)
+            mpp_consumer_command(j->consumer, j->sinks[i].command.pid);
     snprintf(who, sizeof who, "mpp-consume %d", j->index);
     if (j->r->progress)
         progress_start(&j->progress, who, -1);

@@ -301,6 +301,7 @@ static bool open_piece(job *j, line *l)
     mpp_error err;
     switch (input_open_next(l->in, &l->piece, &err)) {
     case 1:
+        mpp_producer_command(j->producer, l->piece->command ? l->piece->command->pid : 0);
         return true;
     case 0:
         l->piece = NULL;

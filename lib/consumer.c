@@ -374,6 +374,11 @@ void mpp_consumer_detach(mpp_consumer **cp)
     consumer_free(c);
 }
 
+void mpp_consumer_command(mpp_consumer *c, pid_t pid)
+{
+    endpoint_command(&c->end, pid);
+}
+
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err)
 {
     mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT

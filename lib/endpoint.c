@@ -258,6 +258,12 @@ void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, u
     }
 }
 
+void endpoint_command(const endpoint *e, pid_t pid)
+{
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        store_relaxed(&endpoint_slot(e, i)->command, (int32_t)pid);
+}
+
 /* ---- claiming ----------------------------------------------------------------------------------- */
 
 static void unlock_slots(endpoint *e, unsigned n)
@@ -425,6 +431,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
             memcpy(s->label, o->label, n);
         store_relaxed(&s->owes, e->role == 'p' && o->runs != 1);
         store_relaxed(&s->armed, 0);
+        store_relaxed(&s->command, 0);
         store_relaxed(&s->pid, (int32_t)getpid());
     }
 }

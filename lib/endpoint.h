@@ -68,6 +68,9 @@ bool endpoint_everybody(endpoint *e);
 /* Publish what we do; waits_for: the index + 1 of a peer that we wait for in that lane, or 0. */
 void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, unsigned waits_for, int64_t since_ns);
 
+/* Publish which process is behind us: our command, 0: none. */
+void endpoint_command(const endpoint *e, pid_t pid);
+
 /* Record a failure of ours (or one that we found) as the root cause, if it is the first: true. */
 __attribute__((format(printf, 4, 5))) bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt,
                                                          ...);

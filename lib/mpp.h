@@ -164,7 +164,7 @@ typedef struct mpp_attach_options {
     unsigned n_streams;
     unsigned runs;             /* producer: runs it serves of each stream; 0: until the mesh is removed */
     int64_t attach_timeout_ms; /* how long to wait for a peer that never came; 0: for ever */
-    int64_t timeout_ms;        /* consumer: how long without a record from an unfinished producer; 0: for ever */
+    int64_t timeout_ms;        /* how long without a record (consumer) or without space (producer); 0: for ever */
     const char *label;         /* what is behind this endpoint ("sort", "a.tsv"), for messages; may be NULL */
 } mpp_attach_options;
 
@@ -259,6 +259,9 @@ typedef struct mpp_totals {
 } mpp_totals;
 void mpp_producer_totals(const mpp_producer *p, unsigned stream, mpp_totals *t);
 
+/* Say which process is behind this endpoint (its command; 0: none): while that is stopped, time-outs do not count. */
+void mpp_producer_command(mpp_producer *p, pid_t pid);
+
 /* ---- consumer ----------------------------------------------------------------------------------- */
 
 typedef struct mpp_consumer mpp_consumer;
@@ -285,6 +288,7 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
 void mpp_release(mpp_consumer *c, mpp_batch *batch);
 /* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
 void mpp_cancel(mpp_consumer *c, unsigned stream);
+void mpp_consumer_command(mpp_consumer *c, pid_t pid);
 /* As mpp_producer_fail(). */
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err);
 

@@ -65,6 +65,7 @@ int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer *
     if (!p)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach a producer");
     p->runs = o->runs;
+    p->timeout_ns = o->timeout_ms * 1000000;
     if (endpoint_attach(&p->end, m, 'p', o, err) < 0) {
         free(p);
         return -1;
@@ -332,6 +333,11 @@ void mpp_end(mpp_producer *p, unsigned stream)
     }
 }
 
+void mpp_producer_command(mpp_producer *p, pid_t pid)
+{
+    endpoint_command(&p->end, pid);
+}
+
 bool mpp_producer_fail(mpp_producer *p, const mpp_error *err)
 {
     mpp_flush(p);
@@ -374,13 +380,13 @@ void producer_arm(mpp_producer *p)
 
 bool producer_ready(mpp_producer *p)
 {
+    if (p->end.barrier) /* nothing is begun before everybody is there */
+        return endpoint_gone(&p->end) || endpoint_everybody(&p->end);
     uint32_t mail = 0;
     for (unsigned lane = 0; lane < p->end.n_lanes; lane++)
         mail += load_acquire(&endpoint_slot(&p->end, lane)->mail);                                    /* [C4] */
     if (mail != p->mail_seen || load_acquire(&p->end.mesh->header->closed) || endpoint_gone(&p->end)) /* [K2] */
         return true;
-    if (p->end.barrier)
-        return endpoint_everybody(&p->end);
     for (unsigned i = 0; i < p->n_outlets; i++)
         if (outlet_satisfied(&p->outlets[i]))
             return true;

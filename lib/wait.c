@@ -153,7 +153,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
-static int64_t producer_deadline(mpp_producer *p)
+static int64_t start_deadline(mpp_producer *p)
 {
     unsigned peer;
     endpoint *e = &p->end;
@@ -175,6 +175,16 @@ static int64_t producer_deadline(mpp_producer *p)
     if (!p->idle_since_ns)
         p->idle_since_ns = mpp_now();
     return p->idle_since_ns + e->attach_timeout_ns;
+}
+
+static int64_t producer_deadline(mpp_producer *p)
+{
+    int64_t deadline = start_deadline(p);
+    if (!p->timeout_ns || !producer_blocked(p))
+        return deadline;
+    if (!p->blocked_since_ns)
+        p->blocked_since_ns = mpp_now();
+    return earlier(deadline, p->blocked_since_ns + p->timeout_ns);
 }
 
 static int64_t consumer_deadline(mpp_consumer *c)
@@ -209,12 +219,48 @@ static void barrier_timed_out(endpoint *e)
                   e->role == 'p' ? "producer" : "consumer", e->index, (double)e->attach_timeout_ns / 1e9);
 }
 
-static void producer_timed_out(mpp_producer *p)
+static bool stopped(int32_t pid)
+{
+    char state = pid ? liveness_state((pid_t)pid) : 0;
+    return state == 'T' || state == 't';
+}
+
+/* Stopped or traced processes are not late: time does not count against them. */
+static bool held_up(const endpoint *e, unsigned lane, unsigned peer)
+{
+    layout_slot *s = endpoint_peer(e, lane, peer);
+    return stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command));
+}
+
+static void producer_starved(mpp_producer *p, int64_t now)
+{
+    endpoint *e = &p->end;
+    outlet *o = producer_blocked(p);
+    char who[96];
+    if (!o)
+        return;
+    if (held_up(e, o->lane, o->consumer)) {
+        p->blocked_since_ns = now;
+        return;
+    }
+    unsigned number = layout_slot_number(&e->mesh->l, o->lane, 'c', o->consumer);
+    layout_slot *s = mesh_slot(e->mesh, number);
+    mesh_who(e->mesh, number, who, sizeof who);
+    endpoint_fail(e, MPP_S_TIMEOUT, false, "%s took nothing for %.1f s (--timeout); it has been %s for %.1f s", who,
+                  (double)p->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
+}
+
+static void producer_timed_out(mpp_producer *p, int64_t now)
 {
     unsigned peer = 0;
     endpoint *e = &p->end;
     if (e->barrier) {
         barrier_timed_out(e);
+        return;
+    }
+    if (p->timeout_ns && p->blocked_since_ns && now >= p->blocked_since_ns + p->timeout_ns) {
+        producer_starved(p, now);
         return;
     }
     bool waits = producer_waits_for(p, &peer);
@@ -228,13 +274,6 @@ static void producer_timed_out(mpp_producer *p)
             peer, e->index, (double)e->attach_timeout_ns / 1e9);
     else
         producer_unasked(p);
-}
-
-/* Stopped or traced processes are not late: time does not count against them. */
-static bool held_up(const endpoint *e, unsigned lane, unsigned peer)
-{
-    char state = liveness_state((pid_t)load_relaxed(&endpoint_peer(e, lane, peer)->pid));
-    return state == 'T' || state == 't';
 }
 
 static void consumer_starved(mpp_consumer *c, int64_t now)
@@ -283,16 +322,21 @@ static void consumer_timed_out(mpp_consumer *c, int64_t now)
         }
 }
 
+static void clocks_restart(mpp_producer *p, mpp_consumer *c, int64_t now)
+{
+    if (p)
+        p->end.since_ns = p->idle_since_ns = p->blocked_since_ns = now;
+    if (c)
+        c->end.since_ns = c->starving_since_ns = now;
+}
+
 /* We slept past the deadline by more than scheduling explains: we were stopped, and so, perhaps, were all.  Everybody
  * gets the time again. */
 static bool woke_late(mpp_producer *p, mpp_consumer *c, int64_t deadline, int64_t now)
 {
     if (now - deadline < INT64_C(500000000))
         return false;
-    if (p)
-        p->end.since_ns = p->idle_since_ns = now;
-    if (c)
-        c->end.since_ns = c->starving_since_ns = now;
+    clocks_restart(p, c, now);
     return true;
 }
 
@@ -303,7 +347,7 @@ static void timed_out(mpp_producer *p, mpp_consumer *c, int64_t deadline)
         return;
     int64_t of_producer = p ? producer_deadline(p) : 0, of_consumer = c ? consumer_deadline(c) : 0;
     if (of_producer && now >= of_producer)
-        producer_timed_out(p);
+        producer_timed_out(p, now);
     if (of_consumer && now >= of_consumer)
         consumer_timed_out(c, now);
 }
@@ -342,6 +386,8 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
     int e = errno;
     int64_t now = mpp_now();
     account(p, c, now - before);
+    if (woken < 0) /* a signal: perhaps we were stopped and go on */
+        clocks_restart(p, c, now);
     if (woken == 0 && ours && now >= ours)
         timed_out(p, c, ours);
     if (woken == 0 && !(deadline && now >= deadline))
