@@ -651,7 +651,7 @@ static void check_request(const request *r, const mpp_mesh *mesh)
         cli_usage("--all: %u processes would mix their records in one output; give each a COMMAND, as in -- sh -c "
                   "'cat > out.$MPP_INDEX'",
                   consumers);
-    if (consumers > 1 && r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
+    if (r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
         cli_usage("this process reads %u of the mesh's %u streams: say which consumer it is with --index", r->n_streams,
                   mpp_mesh_streams(mesh));
     if (r->index >= (int)consumers)

@@ -527,7 +527,7 @@ static void check_request(const request *r, const mpp_mesh *mesh)
         cli_usage("--all gives each process its own share: write --slice without K/N");
     if (r->all && producers > 1 && !r->rest.command && !files && (r->n_streams == 0 || !r->streams[0].source))
         cli_usage("--all: %u processes cannot share standard input; name FILEs or a COMMAND", producers);
-    if (producers > 1 && r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
+    if (r->index == MPP_INDEX_ANY && !r->all && r->n_streams && r->n_streams < mpp_mesh_streams(mesh))
         cli_usage("this process serves %u of the mesh's %u streams: say which producer it is with --index",
                   r->n_streams, mpp_mesh_streams(mesh));
     if (r->index >= (int)producers)
@@ -606,8 +606,11 @@ static void attach(job *j, int index)
                             .attach_timeout_ms = j->r->attach_timeout,
                             .timeout_ms = j->r->timeout,
                             .label = label(j)};
-    if (mpp_producer_attach(j->mesh, &o, &j->producer, &err) < 0)
+    if (mpp_producer_attach(j->mesh, &o, &j->producer, &err) < 0) {
+        if (err.status == MPP_S_DONE) /* late: every consumer has finished */
+            exit(MPP_S_DONE);
         cli_die(&err);
+    }
     free(streams);
     j->index = (int)mpp_producer_index(j->producer);
     all_environment(j->r->mesh, (unsigned)j->index, mpp_mesh_producers(j->mesh));

@@ -196,8 +196,8 @@ typedef struct mpp_source {
 } mpp_source;
 
 /* Claim a producer's index in the lanes of the given streams.
- * 0, or -1 with *err: MPP_S_USAGE no such index or held by another process, MPP_S_NO_MESH the mesh is over,
- * MPP_S_CORRUPT, MPP_S_ERROR.  A mesh that has failed attaches, and says MPP_GONE at the first call. */
+ * 0, or -1 with *err: MPP_S_USAGE no such index or held by another process, MPP_S_DONE the mesh is closed and nothing is
+ * wanted of a producer (MPP_S_NO_MESH for a consumer), MPP_S_DIED its last holder died, MPP_S_CORRUPT, MPP_S_ERROR.  A mesh that has failed attaches, and says MPP_GONE at the first call. */
 int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer **p, mpp_error *err);
 unsigned mpp_producer_index(const mpp_producer *p);
 /* Detach and clear *p.  A stream that was begun and not ended fails. */

@@ -86,10 +86,12 @@ static void bell_when_due(outlet *o, endpoint *e)
 
 void outlet_publish_now(outlet *o, endpoint *e)
 {
-    const unsigned char *unfinished = ring_tail(&o->ring) + sizeof(layout_frame) + o->len;
+    /* Both frames are addressed from where this one begins.  ring_tail() may name the same bytes in the other half of
+     * the double map after the publish, and memmove() would not see that source and target overlap. */
+    unsigned char *frame = ring_tail(&o->ring), *next = frame + frame_size(o->len);
     publish(o, e, o->len, false);
-    if (o->extra) /* the next frame lies in the same double map, at most a frame further on */
-        memmove(ring_tail(&o->ring) + sizeof(layout_frame), unfinished, o->extra);
+    if (o->extra)
+        memmove(next + sizeof(layout_frame), frame + sizeof(layout_frame) + o->len, o->extra);
     else
         o->stream = -1;
     o->len = 0;
