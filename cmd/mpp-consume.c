@@ -50,7 +50,9 @@ static void take_stream(request *r, const char *value)
     char *target = strchr(name, '=');
     if (target)
         *target++ = 0;
-    r->streams[r->n_streams++] = (named_stream){name, target};
+    named_stream *s = &r->streams[r->n_streams++];
+    s->name = name;
+    s->target = target;
 }
 
 static void streams_free(request *r)

@@ -54,7 +54,9 @@ static void take_stream(request *r, const char *value)
     char *source = strchr(name, '=');
     if (source)
         *source++ = 0;
-    r->streams[r->n_streams++] = (named_stream){name, source};
+    named_stream *s = &r->streams[r->n_streams++];
+    s->name = name;
+    s->source = source;
 }
 
 static void streams_free(request *r)

@@ -354,7 +354,8 @@ static bool never_used(const endpoint *e)
 /* For a producer that is no failure: nothing is wanted of it. */
 static int over(const endpoint *e, mpp_error *err)
 {
-    return error_set(err, e->role == 'p' ? MPP_S_DONE : MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", e->mesh->id);
+    return error_set(err, e->role == 'p' ? MPP_S_DONE : MPP_S_NO_MESH, 0,
+                     "mesh '%s' is over: every consumer has finished", e->mesh->id);
 }
 
 static int claim(endpoint *e, int wanted, mpp_error *err)

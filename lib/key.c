@@ -172,7 +172,8 @@ static bool scratch_reserve(key_scratch *scratch, size_t size)
     unsigned char *data = realloc(scratch->data, room);
     if (data == NULL)
         return false;
-    *scratch = (key_scratch){data, room};
+    scratch->data = data;
+    scratch->size = room;
     return true;
 }
 

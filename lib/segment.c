@@ -274,13 +274,15 @@ unsigned char *segment_map_twice(segment *s, uint64_t at, uint64_t n)
     unsigned char *p = mmap(NULL, 2 * n, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
-    for (unsigned half = 0; half < 2; half++)
-        if (mmap(p + half * n, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->fd, (off_t)at) == MAP_FAILED) {
+    for (unsigned half = 0; half < 2; half++) {
+        void *mapped = mmap(p + half * n, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s->fd, (off_t)at);
+        if (mapped == MAP_FAILED) {
             int e = errno;
             munmap(p, 2 * n);
             errno = e;
             return NULL;
         }
+    }
     return p;
 }
 

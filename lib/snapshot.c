@@ -177,6 +177,8 @@ int mpp_mesh_list(char ***ids)
     DIR *d = opendir(SEGMENT_DIRECTORY);
     if (!d)
         return -1;
+    /* readdir() of a stream of one's own is safe with threads. */
+    /* cppcheck-suppress readdirCalled */
     for (struct dirent *entry; (entry = readdir(d));) {
         struct stat st;
         if (strncmp(entry->d_name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) != 0 ||

@@ -61,6 +61,7 @@ within_bounds() { # FILE RINGS
     needs_strace
     mkfifo in
     a=$(mpp-create) b=$(mpp-create) c=$(mpp-create)
+    # shellcheck disable=SC2034 # it only keeps the FIFO open
     exec {in}<>in
     mpp-produce "$a" -- yes &
     pids=($!)
