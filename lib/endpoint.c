@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,12 +145,10 @@ static void look_at_peer(endpoint *e, unsigned lane_position, unsigned peer)
         if (holder < 0 || holder == getpid())
             return;
         if (watch(e, holder) < 0 && errno != ESRCH) {
-            struct rlimit limit;
-            getrlimit(RLIMIT_NOFILE, &limit);
-            endpoint_fail(e, MPP_S_FAILED, false,
-                          "%s %u (pid %d) cannot watch %s %u: %s (the limit is %llu; see ulimit -n)",
-                          role_name(e->role), e->index, (int)getpid(), role_name(other(e->role)), peer, strerror(errno),
-                          (unsigned long long)limit.rlim_cur);
+            mpp_error why;
+            error_set(&why, MPP_S_ERROR, errno, "cannot watch %s %u", role_name(other(e->role)), peer);
+            endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d): %.300s", role_name(e->role), e->index, (int)getpid(),
+                          why.text);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */

@@ -180,8 +180,7 @@ static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, m
     return 0;
 }
 
-/* $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp; made absolute, for participants may run elsewhere. */
-static int temporary_directory(char base[PATH_MAX], mpp_error *err)
+int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err)
 {
     const char *name = getenv("XDG_RUNTIME_DIR");
     if (!name || !*name)
@@ -199,7 +198,7 @@ static int socket_directory(const layout *l, const char *short_id, char *directo
 {
     char base[PATH_MAX], longest[PATH_MAX + 64];
     unsigned last = (l->producers > l->consumers ? l->producers : l->consumers) - 1;
-    if (temporary_directory(base, err) < 0)
+    if (mesh_temporary_directory(base, err) < 0)
         return -1;
     int n = l->lanes == 1
                 ? snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last)

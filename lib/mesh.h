@@ -6,6 +6,8 @@
 #include "layout.h"
 #include "segment.h"
 
+#include <limits.h>
+
 typedef struct mesh_stream {
     mpp_stream_info info; /* strings are ours */
     key key;
@@ -62,6 +64,10 @@ bool mesh_finished(const mpp_mesh *m);
 /* Remove segment, sockets and directory; sockets first, the segment's name last, so that a directory never stands
  * without its segment.  true: it was us who did. */
 bool mesh_unlink(mpp_mesh *m);
+
+/* $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp; made absolute, for participants may run elsewhere.
+ * 0, or -1 with *err: it cannot be used. */
+int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err);
 
 /* Ring every endpoint that may be there. */
 void mesh_ring_all(const mpp_mesh *m);

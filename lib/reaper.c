@@ -4,8 +4,12 @@
 #include "atomics.h"
 #include "error.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* A segment that is not a valid mesh, but is ours and carries a mesh's name: half made, or corrupt. */
 static bool unlink_segment(const char *id)
@@ -65,6 +69,80 @@ static bool collect(const char *id, void (*each)(void *arg, const char *id, cons
     return removed;
 }
 
+/* ---- directories for sockets whose segment is gone ---------------------------------------------- */
+
+/* "mpp_" and the twelve hexadecimal digits of a short id. */
+static bool directory_name(const char *name)
+{
+    return strncmp(name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) == 0 && strlen(name) == strlen(SEGMENT_PREFIX) + 12 &&
+           strspn(name + strlen(SEGMENT_PREFIX), "0123456789abcdef") == 12;
+}
+
+static void directory_remove(int base, const char *name)
+{
+    struct stat st;
+    int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid()) {
+        /* cppcheck-suppress readdirCalled ; a stream of our own */
+        for (struct dirent *entry; (entry = readdir(d));)
+            if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
+                unlinkat(fd, entry->d_name, 0);
+        unlinkat(base, name, AT_REMOVEDIR); /* only when nothing else lies in it */
+    }
+    closedir(d);
+}
+
+/* Does a mesh put its sockets there?  Also when that cannot be known. */
+static bool directory_used(const char *base, const char *name, char *const *ids, int n)
+{
+    for (int i = 0; i < n; i++) {
+        mpp_mesh *m;
+        mpp_error why;
+        size_t at = strlen(base);
+        if (mpp_mesh_open(ids[i], &m, &why) < 0) {
+            if (why.status == MPP_S_NO_MESH)
+                continue;
+            return true;
+        }
+        bool here = strncmp(m->socket_dir, base, at) == 0 && m->socket_dir[at] == '/' &&
+                    strcmp(m->socket_dir + at + 1, name) == 0;
+        mpp_mesh_close(&m);
+        if (here)
+            return true;
+    }
+    return false;
+}
+
+/* A segment is there before its directory and goes after it.  So a directory that is listed, and whose segment is not
+ * listed afterwards, has lost it (it was truncated, or removed by hand). */
+static void collect_directories(void)
+{
+    char base[PATH_MAX], **ids;
+    if (mesh_temporary_directory(base, NULL) < 0)
+        return;
+    DIR *d = opendir(base);
+    if (!d)
+        return;
+    /* cppcheck-suppress readdirCalled ; a stream of our own */
+    for (struct dirent *entry; (entry = readdir(d));) {
+        if (!directory_name(entry->d_name))
+            continue;
+        int n = mpp_mesh_list(&ids);
+        if (n >= 0 && !directory_used(base, entry->d_name, ids, n))
+            directory_remove(dirfd(d), entry->d_name);
+        while (n > 0)
+            free(ids[--n]);
+        free(ids);
+    }
+    closedir(d);
+}
+
 int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err)
 {
     char **ids;
@@ -76,5 +154,6 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
         free(ids[i]);
     }
     free(ids);
+    collect_directories();
     return removed;
 }
