@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,7 +31,7 @@ static void forget(struct pollfd *set, const pid_t *pids, unsigned n, pid_t pid)
 }
 
 /* One worker less; remember how the first one failed, and end the rest then. */
-static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status)
+static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status, bool (*known)(void *arg), void *arg)
 {
     for (unsigned i = 0; i < n; i++)
         if (pids[i] == pid)
@@ -39,12 +40,14 @@ static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status)
     if (code == 0 || *status != 0)
         return;
     *status = code;
-    if (code != MPP_S_FAILED && code != MPP_S_DIED) /* one that learned of a failure is no reason to interrupt others */
-        tell(pids, n, SIGTERM);
+    if (WIFSIGNALED(how) && !signals_caught())
+        cli_warn("process %d was killed by signal %d (%s)", (int)pid, WTERMSIG(how), strsignal(WTERMSIG(how)));
+    else if (!WIFSIGNALED(how) && !known(arg))
+        tell(pids, n, SIGTERM); /* it never got as far as the mesh, so the others would not learn of it */
 }
 
 /* Workers end by themselves when their mesh does; here we only wait, for one of them to end or to be told something. */
-static void supervise(pid_t *pids, unsigned n, int *status)
+static void supervise(pid_t *pids, unsigned n, int *status, bool (*known)(void *arg), void *arg)
 {
     struct pollfd *set = calloc(n + 1, sizeof *set);
     unsigned left = 0;
@@ -67,7 +70,7 @@ static void supervise(pid_t *pids, unsigned n, int *status)
             if (pid <= 0)
                 break;
             forget(set, pids, n, pid);
-            ended(pids, n, pid, how, status);
+            ended(pids, n, pid, how, status, known, arg);
         }
     }
     free(set);
@@ -83,7 +86,7 @@ static void become_worker(pid_t parent)
         cli_die(&err);
 }
 
-int all_fork(unsigned n, int *status)
+int all_fork(unsigned n, int *status, bool (*known)(void *arg), void *arg)
 {
     pid_t parent = getpid(), *pids = calloc(n, sizeof *pids);
     *status = 0;
@@ -105,7 +108,7 @@ int all_fork(unsigned n, int *status)
             break;
         }
     }
-    supervise(pids, n, status);
+    supervise(pids, n, status, known, arg);
     free(pids);
     return -1;
 }

@@ -63,7 +63,7 @@ void cli_die(const mpp_error *error)
 
 void cli_flush(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if (!ferror(stdout) && fflush(stdout) == 0)
         return;
     cli_warn("cannot write standard output: %s", strerror(errno));
     exit(MPP_S_ERROR);

@@ -21,10 +21,11 @@ typedef struct start {
     char *const *argv;
     const char *const *env;
     command_pipe which;
-    int input;     /* as command.input */
-    int theirs;    /* their end of the pipe */
-    int report;    /* takes the errno of what failed before exec; closed by exec */
-    pid_t parent;  /* us */
+    int input;    /* as command.input */
+    int theirs;   /* their end of the pipe */
+    int report;   /* takes the errno of what failed before exec; closed by exec */
+    pid_t parent; /* us */
+    guard guard;
     sigset_t mask; /* ours, which is the one that we were started with */
 } start;
 
@@ -74,6 +75,7 @@ static _Noreturn void child(const start *s)
     if (setpgid(0, 0) == 0 && die_with(s->parent) == 0 && give_descriptors(s) >= 0) {
         for (const char *const *e = s->env; e && *e; e++)
             putenv((char *)*e);
+        guard_me(&s->guard);
         sigprocmask(SIG_SETMASK, &s->mask, NULL);
         execvp(s->argv[0], s->argv);
     }
@@ -163,7 +165,7 @@ static pid_t launch_with_report(start *s, mpp_error *err)
 }
 
 /* The command runs: watch it.  Takes over pid and fd. */
-static int adopt(command *c, command_pipe which, pid_t pid, int fd, const char *text, mpp_error *err)
+static int adopt(command *c, const start *s, pid_t pid, int fd, const char *text, mpp_error *err)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
     if (pidfd < 0) {
@@ -172,7 +174,7 @@ static int adopt(command *c, command_pipe which, pid_t pid, int fd, const char *
         close(fd);
         return -1;
     }
-    *c = (command){.input = c->input, .fd = fd, .pidfd = pidfd, .pid = pid, .which = which};
+    *c = (command){.input = c->input, .fd = fd, .pidfd = pidfd, .pid = pid, .guard = s->guard, .which = s->which};
     memcpy(c->text, text, sizeof c->text);
     return 0;
 }
@@ -188,13 +190,18 @@ static int spawn(command *c, char *const argv[], command_pipe which, const char 
     io_enlarge(ours);
     fcntl(ours, F_SETFL, O_NONBLOCK); /* each end of a new pipe is a description of its own */
     start s = {.argv = argv, .env = env, .which = which, .input = c->input, .theirs = theirs};
-    pid_t pid = launch_with_report(&s, err);
+    pid_t pid = -1;
+    if (guard_start(&s.guard, which == COMMAND_WRITE ? ours : -1) < 0)
+        io_error(err, errno, "cannot start '%s'", argv[0]);
+    else
+        pid = launch_with_report(&s, err);
     close(theirs);
-    if (pid < 0) {
+    if (pid > 0 && adopt(c, &s, pid, ours, text, err) == 0)
+        return 0;
+    if (pid < 0)
         close(ours);
-        return -1;
-    }
-    return adopt(c, which, pid, ours, text, err);
+    guard_end(&s.guard);
+    return -1;
 }
 
 /* For messages: the words with spaces between, on one line. */
@@ -240,37 +247,51 @@ static void ended(command *c, int status)
     c->pidfd = -1;
 }
 
+/* It has ended, or is about to.  The guard goes first: while the command is not reaped its group's number is its own. */
+static void reap(command *c)
+{
+    int status = MPP_S_ERROR << 8; /* what stands when somebody else has reaped it: a failure */
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        ;
+    guard_end(&c->guard);
+    wait_for(c->pid, &status);
+    ended(c, status);
+}
+
 bool command_reap(command *c)
 {
     if (c->pid == 0)
         return true;
-    int status = MPP_S_ERROR << 8; /* what stands when somebody else has reaped it: a failure */
-    pid_t reaped;
-    while ((reaped = waitpid(c->pid, &status, WNOHANG)) < 0 && errno == EINTR)
+    siginfo_t info = {0};
+    int known;
+    while ((known = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT)) < 0 && errno == EINTR)
         ;
-    if (reaped == 0)
+    if (known == 0 && info.si_pid == 0)
         return false;
-    ended(c, status);
+    reap(c);
     return true;
 }
 
 void command_close_pipe(command *c)
 {
-    if (c->fd >= 0)
+    if (c->fd >= 0) {
         close(c->fd);
+        guard_release(&c->guard);
+    }
     c->fd = -1;
 }
 
 void command_stop(command *c)
 {
+    if (c->which == COMMAND_READ)
+        command_close_pipe(c); /* first: what gets SIGTERM and finds its output closed knows that we have enough */
     if (!command_reap(c) && !c->stopped) {
         c->stopped = true;
         c->kill_at = mpp_now() + COMMAND_GRACE_MS * INT64_C(1000000);
         kill(-c->pid, SIGTERM);
         kill(-c->pid, SIGCONT);
     }
-    if (c->which == COMMAND_READ)
-        command_close_pipe(c);
 }
 
 int64_t command_kill_at(const command *c)
@@ -290,11 +311,8 @@ void command_kill(command *c)
 void command_close(command *c)
 {
     command_kill(c);
-    if (c->pid) {
-        int status = 0;
-        wait_for(c->pid, &status);
-        ended(c, status);
-    }
+    if (c->pid)
+        reap(c);
     command_close_pipe(c);
 }
 
@@ -305,6 +323,12 @@ int command_exit_status(const command *c)
     if (!c->ended)
         return -1;
     return WIFSIGNALED(c->status) ? STATUS_SIGNAL + WTERMSIG(c->status) : WEXITSTATUS(c->status);
+}
+
+int command_failure(const command *c)
+{
+    int status = command_exit_status(c);
+    return status > 0 ? status : MPP_S_ERROR;
 }
 
 const char *command_status_text(const command *c, char *buf, size_t size)

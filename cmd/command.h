@@ -1,7 +1,7 @@
 /* command.h - a command that we start, with a pipe between it and us
  *
  * It runs in a process group of its own, with the signals that we were started with, and dies with us however
- * we die.  (For a terminal that is a background group: a command that reads it is suspended by SIGTTIN.)
+ * we die (guard.h).  (For a terminal that is a background group: a command that reads it is suspended by SIGTTIN.)
  * Everything here returns at once, but for the wait for exec in a spawn and for the reaping in command_close().
  */
 #ifndef CMD_COMMAND_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "guard.h"
 #include "mpp.h"
 
 enum { COMMAND_TEXT_MAX = 128, COMMAND_GRACE_MS = 2000 };
@@ -25,10 +26,11 @@ typedef enum command_pipe {
 enum { COMMAND_STDIN_OURS = -1, COMMAND_STDIN_NULL = -2 };
 
 typedef struct command {
-    int input;  /* set before the spawn: its stdin, a descriptor or one of the two above */
-    int fd;     /* our end of the pipe, non-blocking; -1: closed */
-    int pidfd;  /* readable when it has ended; -1: it was reaped */
-    pid_t pid;  /* also its process group; 0: not running */
+    int input; /* set before the spawn: its stdin, a descriptor or one of the two above */
+    int fd;    /* our end of the pipe, non-blocking; -1: closed */
+    int pidfd; /* readable when it has ended; -1: it was reaped */
+    pid_t pid; /* also its process group; 0: not running */
+    guard guard;
     int status; /* as waitpid() gave it, once ended */
     command_pipe which;
     bool ended;      /* reaped: status is valid */
@@ -75,6 +77,9 @@ void command_close(command *c);
 
 /* How it ended, as the shell's $?: its status, or 128 + signal.  -1: it has not ended. */
 int command_exit_status(const command *c);
+
+/* The same for one that has failed: never 0, also when --ok-status leaves that out. */
+int command_failure(const command *c);
 
 /* "'sort -k2' exited with status 3", "'foo' was killed by signal 9 (Killed)", "'foo' is running" into buf.
  * Returns buf. */

@@ -1,11 +1,15 @@
 /* mpp-create - make a mesh and print its id; remove meshes */
 #define CLI_OPTIONS "mpp-create.opt"
 #include "cli.h"
+#include "io.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_tool tool = {
     .name = "mpp-create",
@@ -198,8 +202,12 @@ static int create(request *r)
     if (mpp_mesh_create(&r->mesh, &mesh, &error) < 0)
         cli_die(&error);
     puts(mpp_mesh_id(mesh));
-    if (fflush(stdout) != 0) /* nobody will ever know its id */
+    if (fflush(stdout) != 0) { /* nobody will ever know its id */
+        int why = errno;
         mpp_mesh_remove(mpp_mesh_id(mesh), NULL);
+        errno = why;
+        cli_flush();
+    }
     mpp_mesh_close(&mesh);
     free(r->streams);
     return MPP_S_DONE;
@@ -240,8 +248,14 @@ int main(int argc, char **argv)
         .defaults = {.format = delimited('\n'), .separator = '\t'},
     };
     cli_rest rest;
+    bool mute = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+    io_standard(); /* or the segment would take its place */
     cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take, &r, &rest);
     check_operands(&r, &rest);
+    if (mute && r.job == CREATE) {
+        cli_warn("standard output is closed: nobody would learn the mesh's id");
+        return MPP_S_ERROR;
+    }
 
     int status = r.job == GC ? gc() : r.job == REMOVE ? remove_all(&rest) : create(&r);
     cli_flush();

@@ -121,7 +121,7 @@ static void fail_command(job *j, const command *c)
     char text[COMMAND_TEXT_MAX + 64];
     mpp_error err = {.status = MPP_S_ERROR};
     snprintf(err.text, sizeof err.text, "%s", command_status_text(c, text, sizeof text));
-    participant_fail(&j->who, command_exit_status(c), &err);
+    participant_fail(&j->who, command_failure(c), &err);
 }
 
 /* The piece has ended well: its last record gets its delimiter. */

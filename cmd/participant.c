@@ -176,6 +176,13 @@ void participant_close(participant *p)
     p->n_streams = 0;
 }
 
+/* What the mesh knows, all its participants will. */
+static bool has_failed(void *arg)
+{
+    mpp_error cause;
+    return mpp_mesh_cause(((participant *)arg)->mesh, &cause);
+}
+
 bool participant_fork(participant *p)
 {
     mpp_error err;
@@ -183,9 +190,11 @@ bool participant_fork(participant *p)
         cli_die(&err);
     if (!p->all)
         return true;
-    p->wanted = all_fork(p->of, &p->status);
-    if (p->wanted < 0)
+    p->wanted = all_fork(p->of, &p->status, has_failed, p);
+    if (p->wanted < 0) {
+        p->signal = p->status ? signals_caught() : 0; /* so that the shell sees what it expects */
         return false;
+    }
     mpp_mesh_close(&p->mesh); /* the parent's */
     open_mesh(p);
     return true;

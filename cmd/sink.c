@@ -83,7 +83,7 @@ static void command_failed(sink *s)
 {
     mpp_error err = {.status = MPP_S_ERROR};
     command_status_text(&s->command, err.text, sizeof err.text);
-    broken(s, command_exit_status(&s->command), &err);
+    broken(s, command_failure(&s->command), &err);
 }
 
 void sink_look(sink *s, const ok_list *ok)

@@ -14,11 +14,11 @@ any_size() {
     n=$((1 + (RANDOM >> RANDOM % 15)))
 }
 
-# The command of a stream whose N-th run consists of `N 1` to `N LAST`.
+# The command of a stream whose N-th run consists of `N 1` to `N LAST`.  It may be stopped at any point.
 numbered() { # LAST
     cat <<SOURCE
-n=\$((\$(cat run.\$MPP_INDEX 2>/dev/null || echo 0) + 1))
-echo \$n >run.\$MPP_INDEX
+echo x >>run.\$MPP_INDEX
+n=\$(wc -l <run.\$MPP_INDEX)
 exec seq -f "\$n %.0f" $1
 SOURCE
 }
@@ -113,6 +113,7 @@ many_runs() { # J SEED
     mpp-produce "$m" --all --runs 31 -- sh -c "$(numbered $last)" &
     p=$!
     before="0 0 0"
+    touch run.{0,1,2}
     for _ in {1..30}; do
         any_size
         mpp-consume "$m" -i 0 -n $n --tag >out
@@ -122,13 +123,13 @@ many_runs() { # J SEED
             BEGIN { split(before, last, " ") }
             !($1 in run) { if ($2 <= last[$1 + 1]) { print "an earlier run: " $0; exit 1 } run[$1] = $2 }
             $2 != run[$1] || $3 != ++n[$1] { print "unexpected: " $0; exit 1 }' out
-        before=$(cat run.0 2>/dev/null || echo 0)\ $(cat run.1 2>/dev/null || echo 0)\ $(cat run.2 2>/dev/null || echo 0)
+        before=$(for i in 0 1 2; do wc -l <run.$i; done)
     done
     mpp-consume "$m" -i 0 --tag >out
     exits 0 $p
     assert_equal "$(wc -l <out)" $((3 * last))
     for i in 0 1 2; do
-        same <(sed -n "s/^$i\t//p" out) <(seq -f "$(<run.$i) %.0f" $last)
+        same <(sed -n "s/^$i\t//p" out) <(seq -f "$(wc -l <run.$i) %.0f" $last)
     done
 }
 
@@ -254,7 +255,8 @@ second='wc -l <out.a >started.b; seq 5'
         seq 100000 >&"$in"
         # All that was said has arrived, and everybody waits: b could have been started long since.
         wait_for same out.a <(seq 100000)
-        wait_for eval '! doing 0 "reading its input" "$m" && ! doing 0 "waiting for data" "$m"'
+        wait_for doing $lanes "reading its input" "$m"
+        wait_for doing $lanes "waiting for data" "$m"
         run ! test -e started.b
         echo the end >&"$in"
         exec {in}>&-
