@@ -3,6 +3,7 @@
 #include "cli.h"
 #include "signals.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,16 +19,6 @@ static void tell(const pid_t *pids, unsigned n, int sig)
     for (unsigned i = 0; i < n; i++)
         if (pids[i] > 0)
             kill(pids[i], sig);
-}
-
-/* Watch it no longer. */
-static void forget(struct pollfd *set, const pid_t *pids, unsigned n, pid_t pid)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (pids[i] == pid && set[i].fd >= 0) {
-            close(set[i].fd);
-            set[i].fd = -1;
-        }
 }
 
 /* One worker less; remember how the first one failed, and end the rest then. */
@@ -46,31 +37,53 @@ static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status, bool
         tell(pids, n, SIGTERM); /* it never got as far as the mesh, so the others would not learn of it */
 }
 
-/* Workers end by themselves when their mesh does; here we only wait, for one of them to end or to be told something. */
+/* A descriptor for each that tells of its end.  Without one we cannot work: those that have none are ended, and waited
+ * for here. */
+static void watch(struct pollfd *set, pid_t *pids, unsigned n, int *status)
+{
+    for (unsigned i = 0; i < n; i++) {
+        set[i] = (struct pollfd){.fd = pids[i] > 0 ? (int)syscall(SYS_pidfd_open, pids[i], 0) : -1, .events = POLLIN};
+        if (pids[i] <= 0 || set[i].fd >= 0)
+            continue;
+        cli_warn("cannot watch process %u of %u: %s (see ulimit -n)", i + 1, n, strerror(errno));
+        *status = MPP_S_ERROR;
+        tell(pids, n, SIGTERM);
+        waitpid(pids[i], NULL, 0);
+        pids[i] = 0;
+    }
+}
+
+static bool any_left(const pid_t *pids, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (pids[i] > 0)
+            return true;
+    return false;
+}
+
+/* Workers end by themselves when their mesh does; here we only wait, for one of them to end or to be told something.
+ * Other children, of a program that became us by exec, are none of our business. */
 static void supervise(pid_t *pids, unsigned n, int *status, bool (*known)(void *arg), void *arg)
 {
     struct pollfd *set = calloc(n + 1, sizeof *set);
-    unsigned left = 0;
     bool told = false;
     if (!set)
         return;
-    for (unsigned i = 0; i < n; i++) {
-        set[i] = (struct pollfd){.fd = pids[i] > 0 ? (int)syscall(SYS_pidfd_open, pids[i], 0) : -1, .events = POLLIN};
-        left += pids[i] > 0;
-    }
-    while (left) {
+    watch(set, pids, n, status);
+    while (any_left(pids, n)) {
         set[n] = (struct pollfd){.fd = told ? -1 : signals_fd(), .events = POLLIN};
         poll(set, n + 1, -1);
         if (signals_caught() && !told) {
             tell(pids, n, signals_caught());
             told = true;
         }
-        for (int how; left; left--) {
-            pid_t pid = waitpid(-1, &how, WNOHANG);
-            if (pid <= 0)
-                break;
-            forget(set, pids, n, pid);
-            ended(pids, n, pid, how, status, known, arg);
+        for (unsigned i = 0; i < n; i++) {
+            int how;
+            if (pids[i] <= 0 || waitpid(pids[i], &how, WNOHANG) != pids[i])
+                continue;
+            close(set[i].fd);
+            set[i].fd = -1;
+            ended(pids, n, pids[i], how, status, known, arg);
         }
     }
     free(set);

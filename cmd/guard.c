@@ -56,16 +56,40 @@ static _Noreturn void watch_over(int words, int pipe)
     _exit(0);
 }
 
+static void close_both(const int ends[2])
+{
+    int saved = errno;
+    close(ends[0]);
+    close(ends[1]);
+    errno = saved;
+}
+
+/* The guard has let go of everything that it inherited: nobody's pipe stays open because of it. */
+static void wait_for_end(int fd)
+{
+    char byte;
+    while (read(fd, &byte, 1) < 0 && errno == EINTR)
+        ;
+}
+
 int guard_start(guard *g, int pipe)
 {
-    int ends[2];
+    int ends[2], ready[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
+    if (pipe2(ready, O_CLOEXEC) < 0) {
+        close_both(ends);
+        return -1;
+    }
     pid_t pid = fork();
     if (pid == 0)
         watch_over(ends[0], pipe);
     int saved = errno;
     close(ends[0]);
+    close(ready[1]);
+    if (pid > 0)
+        wait_for_end(ready[0]);
+    close(ready[0]);
     if (pid < 0) {
         close(ends[1]);
         errno = saved;

@@ -312,10 +312,10 @@ static void start_lines(job *j)
 {
     for (unsigned i = 0; i < j->who.n_streams; i++) {
         line *l = &j->lines[i];
-        if (l->state == LINE_WAITING && mpp_start(j->who.consumer, l->stream) == MPP_OK)
-            l->state = LINE_RUNNING;
-        if (l->state == LINE_WAITING && mpp_mesh_cause(j->who.mesh, &(mpp_error){0}))
-            l->state = LINE_GONE;
+        if (l->state == LINE_WAITING) {
+            mpp_outcome outcome = mpp_start(j->who.consumer, l->stream);
+            l->state = outcome == MPP_OK ? LINE_RUNNING : outcome == MPP_GONE ? LINE_GONE : LINE_WAITING;
+        }
         if (j->asked.sequential && l->state != LINE_DONE)
             return;
     }
@@ -368,7 +368,7 @@ static void wait_for_something(job *j, mpp_activity activity)
 static bool stdout_closed(void)
 {
     struct pollfd p = {.fd = STDOUT_FILENO};
-    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
 }
 
 /* SIGTERM behind a pipe that nobody reads is how a producer stops its command when its consumers have enough: then so

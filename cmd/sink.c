@@ -86,11 +86,22 @@ static void command_failed(sink *s)
     broken(s, command_failure(&s->command), &err);
 }
 
+/* A pipe says POLLERR, a socket or a terminal POLLHUP. */
+static bool reader_gone(const sink *s)
+{
+    struct pollfd p = {.fd = s->out.fd};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
 void sink_look(sink *s, const ok_list *ok)
 {
-    if (s->state != SINK_OPEN)
+    if (s->state != SINK_OPEN) {
+        command_reap(&s->command); /* or its end would be news for ever */
         return;
+    }
     if (s->has_command) {
+        if (!s->linger_until && reader_gone(s))
+            s->linger_until = mpp_now() + LINGER_MS * INT64_C(1000000);
         if (command_reap(&s->command)) {
             if (!command_ok(&s->command, ok)) {
                 command_failed(s);
@@ -104,8 +115,7 @@ void sink_look(sink *s, const ok_list *ok)
         }
         return;
     }
-    struct pollfd p = {.fd = s->out.fd};
-    if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR)) {
+    if (reader_gone(s)) {
         s->state = SINK_CLOSED_BY_READER;
         drop(s);
     }
@@ -115,12 +125,6 @@ static void write_failed(sink *s, const ok_list *ok)
 {
     mpp_error err;
     if (errno == EPIPE) {
-        if (s->has_command && !s->linger_until) {
-            s->linger_until = mpp_now() + LINGER_MS * INT64_C(1000000);
-        } else if (!s->has_command) {
-            s->state = SINK_CLOSED_BY_READER;
-            drop(s);
-        }
         sink_look(s, ok);
         return;
     }

@@ -137,12 +137,14 @@ static bool left_behind(const mpp_consumer *c, const consumer_stream *s, unsigne
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = stream_of(c, stream);
-    if (endpoint_gone(&c->end))
+    /* Also in a mesh that has failed: what was published for us is ours to have. */
+    bool gone = endpoint_gone(&c->end);
+    if (gone && mesh_cause_final(c->end.mesh))
         return MPP_GONE;
     for (unsigned i = 0; i < c->end.n_peers; i++)
         if (!left_behind(c, s, i)) {
             s->hungry = HUNGRY_START;
-            return MPP_WOULD_BLOCK;
+            return gone ? MPP_GONE : MPP_WOULD_BLOCK;
         }
     s->run++;
     s->active = true;

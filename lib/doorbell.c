@@ -40,13 +40,27 @@ int doorbell_bind(const char *path)
     return fd;
 }
 
+static bool ring_from(int from, const struct sockaddr_un *a)
+{
+    ssize_t n;
+    do
+        n = sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)a, sizeof *a);
+    while (n < 0 && errno == EINTR);
+    return n >= 0 || errno != EAGAIN;
+}
+
 void doorbell_ring(int from, const char *path)
 {
     struct sockaddr_un a = address(path);
-    ssize_t n;
-    do
-        n = sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&a, sizeof a);
-    while (n < 0 && errno == EINTR);
+    if (ring_from(from, &a))
+        return;
+    /* Either the listener's queue is full, or our own send buffer, with bells that others have not taken yet.  A fresh
+     * socket has sent nothing: what is full then is the listener's queue, and it has rung already. */
+    int fresh = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fresh < 0)
+        return;
+    ring_from(fresh, &a);
+    close(fresh);
 }
 
 void doorbell_drain(int fd)

@@ -66,10 +66,12 @@ static int any(mpp_producer *p, producer_stream *s, size_t len)
         has_room(&s->outlets[s->favourite], part))
         return (int)s->favourite;
     int target = least_loaded(p, s, part);
+    p->nobody_asked = target == PARTITION_BLOCKED;
     for (unsigned j = 0; target == PARTITION_BLOCKED && j < s->registry.consumers; j++)
         if (may_get(&s->registry, j)) { /* whoever has room first */
             outlet_publish(&s->outlets[j], &p->end);
             s->outlets[j].need = part + 64;
+            p->nobody_asked = false;
         }
     return target;
 }

@@ -234,8 +234,12 @@ static bool drained(mpp_producer *p, producer_stream *s)
         outlet *o = &s->outlets[j];
         if (r->run == 0 || r->asked[j] > r->run || r->cancelled[j] >= r->run)
             continue;
+        if (r->asked[j] < r->run) { /* it has yet to ask for the run before; its message will wake us */
+            all = false;
+            continue;
+        }
         uint64_t end = load_relaxed(&layout_end_of(&p->end.mesh->l, o->ring.shared, s->stream)->end); /* ours */
-        if (r->asked[j] == r->run && (int64_t)(load_acquire(&o->ring.shared->read) - end) >= 0)       /* [S2] */
+        if ((int64_t)(load_acquire(&o->ring.shared->read) - end) >= 0)                                /* [S2] */
             continue;
         o->end_wanted = true;
         o->end = end;
@@ -298,7 +302,8 @@ mpp_outcome mpp_service(mpp_producer *p)
     }
     if (endpoint_gone(&p->end))
         return MPP_GONE;
-    if (p->over || load_acquire(&p->end.mesh->header->closed)) { /* [K2] pairs with [K1] */
+    p->closed = load_acquire(&p->end.mesh->header->closed); /* [K2] pairs with [K1] */
+    if (p->over || p->closed) {
         stop_all(p);
         return MPP_CLOSED;
     }
@@ -384,8 +389,9 @@ bool producer_ready(mpp_producer *p)
         return endpoint_gone(&p->end) || endpoint_everybody(&p->end);
     uint32_t mail = 0;
     for (unsigned lane = 0; lane < p->end.n_lanes; lane++)
-        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail);                                    /* [C4] */
-    if (mail != p->mail_seen || load_acquire(&p->end.mesh->header->closed) || endpoint_gone(&p->end)) /* [K2] */
+        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail);                            /* [C4] */
+    if (mail != p->mail_seen || (!p->closed && load_acquire(&p->end.mesh->header->closed)) || /* [K2] */
+        endpoint_gone(&p->end))
         return true;
     for (unsigned i = 0; i < p->n_outlets; i++)
         if (outlet_satisfied(&p->outlets[i]))
@@ -395,6 +401,7 @@ bool producer_ready(mpp_producer *p)
 
 void producer_disarm(mpp_producer *p)
 {
+    p->nobody_asked = false;
     for (unsigned i = 0; i < p->n_outlets; i++)
         outlet_unwant(&p->outlets[i]);
 }

@@ -328,7 +328,12 @@ static pid_t holder_of(segment *s, unsigned byte)
     struct flock l = byte_lock(F_WRLCK, byte);
     if (fcntl(s->fd, F_GETLK, &l) < 0)
         return -1;
-    return l.l_type == F_UNLCK ? 0 : l.l_pid;
+    if (l.l_type == F_UNLCK)
+        return 0;
+    if (l.l_pid > 0)
+        return l.l_pid;
+    errno = ESRCH; /* held, by a process that our PID namespace does not show */
+    return -1;
 }
 
 pid_t segment_holder(segment *s, unsigned byte)

@@ -46,7 +46,7 @@ void segment_unmap_twice(unsigned char *p, uint64_t n);
  * included) or what fcntl(2) says. */
 int segment_lock(segment *s, unsigned byte, pid_t *holder);
 void segment_unlock(segment *s, unsigned byte);
-/* Who holds the lock on a byte: pid, 0: nobody; -1 with errno. */
+/* Who holds the lock on a byte: pid; 0: nobody; -1 with errno: ESRCH: a process that we cannot see. */
 pid_t segment_holder(segment *s, unsigned byte);
 
 /* Remove the name, if it still stands for this segment.  Exactly one of several removers does it, and none ever

@@ -123,7 +123,7 @@ static bool producer_waits_for(mpp_producer *p, unsigned *peer)
 {
     for (unsigned i = 0; i < p->n_outlets; i++) {
         outlet *o = &p->outlets[i];
-        if ((o->need || o->end_wanted) && never_came(&p->end, o->lane, o->consumer)) {
+        if ((o->need || o->end_wanted || p->nobody_asked) && never_came(&p->end, o->lane, o->consumer)) {
             *peer = o->consumer;
             return true;
         }

@@ -180,14 +180,14 @@ has_more_than() { # BYTES FILE
 
 @test "with several consumers, one whose output closes says after how many records, and everybody exits 0" {
     m=$(mpp-create -c 2)
-    mpp-produce "$m" -- seq 100000 &
+    mpp-produce "$m" -- seq 3000000 &
     track
     mpp-consume "$m" -i 0 >out.0 &
     track
     mpp-consume "$m" -i 1 2>c.err | head -n 3 >out.1
     assert_equal "${PIPESTATUS[*]}" "0 0"
     all_done
-    same out.0 <(seq 1 2 100000)
+    same out.0 <(seq 1 2 3000000)
     same out.1 <(seq 2 2 6)
     one_line_of mpp-consume "$(<c.err)"
     run -0 cat c.err

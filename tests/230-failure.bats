@@ -72,7 +72,7 @@ none_torn() { # J FILE
         END { print n[0] + 0, n[1] + 0; exit bad }' "$2"
 }
 
-endless='-- seq -f "$MPP_INDEX %.0f" 1000000000'
+endless='-- sh -c "exec seq -f \"\$MPP_INDEX %.0f\" 1000000000"'
 silent='-- sleep 1000'
 
 @test "a producer that fails, in each way: the data before it is delivered, and everybody reports it" {
