@@ -21,14 +21,20 @@ static void tell(const pid_t *pids, unsigned n, int sig)
             kill(pids[i], sig);
 }
 
-/* One worker less; remember how the first one failed, and end the rest then. */
+/* The status of one that was told of another's failure. */
+static bool learned(int code)
+{
+    return code == MPP_S_FAILED || code == MPP_S_DIED;
+}
+
+/* One worker less; remember how the first one failed, rather one that failed by itself. */
 static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status, bool (*known)(void *arg), void *arg)
 {
     for (unsigned i = 0; i < n; i++)
         if (pids[i] == pid)
             pids[i] = 0;
     int code = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
-    if (code == 0 || *status != 0)
+    if (code == 0 || (*status != 0 && !(learned(*status) && !learned(code))))
         return;
     *status = code;
     if (WIFSIGNALED(how) && !signals_caught())

@@ -448,15 +448,23 @@ static void watch_tied(endpoint *e)
         process_gone(e, pid);
 }
 
-static void endpoint_free(endpoint *e)
+static void descriptors_close(endpoint *e)
 {
-    for (unsigned i = 0; e->sockets && i < e->n_lanes; i++)
+    for (unsigned i = 0; e->sockets && i < e->n_lanes; i++) {
         if (e->sockets[i] >= 0)
             close(e->sockets[i]);
+        e->sockets[i] = -1;
+    }
     while (e->n_watches)
         close(e->watches[--e->n_watches].fd);
     if (e->events >= 0)
         close(e->events);
+    e->events = -1;
+}
+
+static void endpoint_free(endpoint *e)
+{
+    descriptors_close(e);
     free(e->watches);
     free(e->sockets);
     free(e->known);
@@ -526,10 +534,14 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
         endpoint_free(e);
         return -1;
     }
-    if (prepare(e, o, err) < 0) {
-        sockets_unlink(e);
-        unlock_slots(e, e->n_lanes);
-        endpoint_free(e);
+    mpp_error why = {0};
+    if (prepare(e, o, &why) < 0) { /* everybody learns it, and need not wait for us */
+        descriptors_close(e);
+        endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) could not attach: %.300s", role_name(role), e->index,
+                      (int)getpid(), why.text);
+        endpoint_leave(e);
+        if (err)
+            *err = why;
         return -1;
     }
     endpoint_publish(e, MPP_COMPUTING, 0, 0, e->since_ns);

@@ -214,9 +214,13 @@ static mpp_outcome too_long(const mpp_producer *p, uint64_t at, mpp_error *err)
 
 static mpp_outcome read_failed(mpp_producer *p, mpp_error *err)
 {
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
+    int why = errno;
+    if (why == EFAULT) /* the kernel met the end of a truncated segment before we did */
+        error_set(err, MPP_S_CORRUPT, 0, "the mesh's segment was truncated under us");
+    else
+        error_set(err, MPP_S_ERROR, why, "cannot read");
+    if (why == EAGAIN)
         mpp_flush(p);
-    error_set(err, MPP_S_ERROR, errno == EWOULDBLOCK ? EAGAIN : errno, "cannot read");
     return MPP_ERROR;
 }
 

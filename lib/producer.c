@@ -92,7 +92,8 @@ void mpp_producer_detach(mpp_producer **pp)
         if (p->streams[i].registry.running && mesh_cause_word(p->end.mesh) == 0)
             endpoint_fail(&p->end, MPP_S_FAILED, false, "producer %u (pid %d) left before its stream '%s' ended",
                           p->end.index, (int)getpid(), p->streams[i].declared->info.name);
-    producer_unasked(p);
+    if (mesh_cause_word(p->end.mesh) == 0) /* else who comes later is still expected, to learn it */
+        producer_unasked(p);
     mpp_flush(p);
     endpoint_leave(&p->end);
     producer_free(p);

@@ -225,11 +225,15 @@ static bool stopped(int32_t pid)
     return state == 'T' || state == 't';
 }
 
-/* Stopped or traced processes are not late: time does not count against them. */
-static bool held_up(const endpoint *e, unsigned lane, unsigned peer)
+/* Stopped or traced processes are not late: time does not count against them.  Since when does it?  now: they are
+ * stopped; else when they last went on. */
+static int64_t excused_until(const endpoint *e, unsigned lane, unsigned peer, int64_t now)
 {
     layout_slot *s = endpoint_peer(e, lane, peer);
-    return stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command));
+    if (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command)))
+        return now;
+    int64_t went_on = (int64_t)load_relaxed(&s->resumed_ns);
+    return went_on < now ? went_on : now;
 }
 
 static void producer_starved(mpp_producer *p, int64_t now)
@@ -239,8 +243,9 @@ static void producer_starved(mpp_producer *p, int64_t now)
     char who[96];
     if (!o)
         return;
-    if (held_up(e, o->lane, o->consumer)) {
-        p->blocked_since_ns = now;
+    int64_t excused = excused_until(e, o->lane, o->consumer, now);
+    if (excused > p->blocked_since_ns) {
+        p->blocked_since_ns = excused;
         return;
     }
     unsigned number = layout_slot_number(&e->mesh->l, o->lane, 'c', o->consumer);
@@ -284,8 +289,9 @@ static void consumer_starved(mpp_consumer *c, int64_t now)
         inlet *in = &c->inlets[i];
         if (!consumer_awaits(c, in))
             continue;
-        if (held_up(e, in->lane, in->producer)) {
-            c->starving_since_ns = now;
+        int64_t excused = excused_until(e, in->lane, in->producer, now);
+        if (excused > c->starving_since_ns) {
+            c->starving_since_ns = excused;
             return;
         }
     }
@@ -322,8 +328,18 @@ static void consumer_timed_out(mpp_consumer *c, int64_t now)
         }
 }
 
+static void resumed(const endpoint *e, int64_t now)
+{
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        store_relaxed(&endpoint_slot(e, i)->resumed_ns, (uint64_t)now);
+}
+
 static void clocks_restart(mpp_producer *p, mpp_consumer *c, int64_t now)
 {
+    if (p)
+        resumed(&p->end, now);
+    if (c)
+        resumed(&c->end, now);
     if (p)
         p->end.since_ns = p->idle_since_ns = p->blocked_since_ns = now;
     if (c)

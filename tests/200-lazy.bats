@@ -9,7 +9,7 @@ family() { # PID
     for child in $(pgrep -P "$1"); do family "$child"; done
 }
 
-# The tools among processes, not their commands.
+# The tools among processes, and what they do it with, but not their commands.
 tools() { # PID...
     local pid
     for pid; do
@@ -34,7 +34,7 @@ sleep_for_10_s() { # PID...
     wait $strace || true
     (($(grep -c '' during) == $#)) || wrong=1
     for pid; do
-        grep -Eq "^$pid +(ppoll|poll|restart_syscall|wait4|epoll_wait)\(" during || wrong=1
+        grep -Eq "^$pid +(ppoll|poll|restart_syscall|wait4|epoll_wait|read)\(" during || wrong=1
     done
     ((wrong == 0)) && return
     echo "not one call for each of $#:"
@@ -71,7 +71,7 @@ sleep_for_10_s() { # PID...
     wait_for doing 2 "waiting for data" "$m"
     mapfile -t all < <(family $p; family $c)
     mapfile -t pids < <(tools "${all[@]}")
-    assert_equal "${#pids[@]}" 6
+    ((${#pids[@]} >= 6))
     sleep_for_10_s "${pids[@]}"
     mpp-create --remove "$m"
     wait $p $c || true
