@@ -102,7 +102,9 @@ static void unwatch(endpoint *e, pid_t pid)
 {
     for (unsigned i = 0; i < e->n_watches; i++)
         if (e->watches[i].pid == pid) {
-            close(e->watches[i].fd); /* the last descriptor: epoll forgets it */
+            /* Not by the close alone: a child that was forked and goes on holds the description. */
+            epoll_ctl(e->events, EPOLL_CTL_DEL, e->watches[i].fd, NULL);
+            close(e->watches[i].fd);
             e->watches[i] = e->watches[--e->n_watches];
             return;
         }

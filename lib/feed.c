@@ -426,6 +426,10 @@ void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len,
 {
     producer_stream *s = producer_stream_of(p, stream);
     outlet *o = &s->outlets[consumer];
+    if (o->stream != (int)stream) { /* cancelled since it was reserved */
+        s->dropped += records;
+        return;
+    }
     outlet_add(o, len, records);
     s->records += records;
     s->bytes += len;

@@ -235,7 +235,8 @@ mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err);
 /* Zero copy, to one consumer and without partition: room for one frame of `len` bytes at *data, valid until
  * the commit; the caller fills it with whole records (framing included) and commits at most len bytes.
  * mpp_reserve: MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED (this consumer has enough), MPP_GONE;
- * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max().  mpp_commit publishes. */
+ * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max().  mpp_commit publishes, or drops what the consumer has
+ * cancelled since. */
 size_t mpp_frame_max(const mpp_producer *p);
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data);
 void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records);

@@ -279,7 +279,7 @@ static void move_stream(mpp_producer *p, producer_stream *s)
         stop(p, s);
     while (!r->running && !registry_finished(r) && registry_unwanted(r, r->run + 1))
         r->run++; /* asked and cancelled by all before it began */
-    if (registry_wanted(r) && drained(p, s))
+    if (!p->over && registry_wanted(r) && drained(p, s))
         begin(p, s);
 }
 

@@ -277,7 +277,7 @@ static void producer_timed_out(mpp_producer *p, int64_t now)
                   : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
                     "raise --attach-timeout (0: wait for ever)",
             peer, e->index, (double)e->attach_timeout_ns / 1e9);
-    else
+    else if (!producer_ready(p)) /* not when somebody asks at this very moment */
         producer_unasked(p);
 }
 
