@@ -33,18 +33,21 @@ merge *merge_create(const mpp_mesh *mesh, unsigned stream)
     m->cursors = calloc(m->n, sizeof *m->cursors);
     m->heap = calloc(m->n, sizeof *m->heap);
     if (!m->cursors || !m->heap)
-        merge_destroy(&m);
+        merge_destroy(&m, NULL);
     return m;
 }
 
-void merge_destroy(merge **mp)
+void merge_destroy(merge **mp, mpp_consumer *consumer)
 {
     merge *m = *mp;
     *mp = NULL;
     if (!m)
         return;
-    for (unsigned i = 0; m->cursors && i < m->n; i++)
+    for (unsigned i = 0; m->cursors && i < m->n; i++) {
+        if (m->cursors[i].batch.data)
+            mpp_release(consumer, &m->cursors[i].batch);
         free(m->cursors[i].last);
+    }
     free(m->cursors);
     free(m->heap);
     free(m);

@@ -11,7 +11,8 @@ typedef struct merge merge;
 
 /* NULL: no memory. */
 merge *merge_create(const mpp_mesh *mesh, unsigned stream);
-void merge_destroy(merge **m);
+/* Releases the batches that it holds. */
+void merge_destroy(merge **m, mpp_consumer *c);
 
 /* The least record of all, valid until the next call.
  * MPP_OK; MPP_WOULD_BLOCK: a producer has not shown its next one; MPP_CLOSED: all have ended; MPP_GONE: so have those

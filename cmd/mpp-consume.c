@@ -90,7 +90,7 @@ static void line_end(job *j, line *l, line_state state)
 {
     if (l->batch.data)
         mpp_release(j->who.consumer, &l->batch);
-    merge_destroy(&l->merge);
+    merge_destroy(&l->merge, j->who.consumer);
     l->state = state;
 }
 
@@ -409,9 +409,25 @@ static bool called_off(job *j)
 /* Sinks that closed although their line has nothing to write just now. */
 static void look_at_sinks(job *j)
 {
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        if (j->sinks[i].state == SINK_BROKEN)
+            participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
     for (unsigned i = 0; i < j->who.n_streams && !j->who.failed; i++)
         if (j->lines[i].state == LINE_RUNNING && j->lines[i].sink->state != SINK_OPEN)
             sink_closed(j, &j->lines[i]);
+}
+
+/* A command whose streams have all ended sees the end of its input, whatever the other sinks do: one may wait for
+ * another. */
+static void end_sinks(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks; i++) {
+        bool done = sink_empty(&j->sinks[i]);
+        for (unsigned k = 0; k < j->who.n_streams; k++)
+            done &= j->lines[k].sink != &j->sinks[i] || j->lines[k].state == LINE_DONE;
+        if (done)
+            sink_end(&j->sinks[i]);
+    }
 }
 
 static void work(job *j)
@@ -425,6 +441,7 @@ static void work(job *j)
         bool moved = false;
         for (unsigned i = 0; i < w->n_streams && !w->failed; i++)
             moved |= step(j, &j->lines[i]);
+        end_sinks(j);
         if (all_ended(j))
             return;
         totals(j, &records, &bytes);
@@ -527,10 +544,26 @@ static void check_request(const job *j)
     }
     if (!shared && j->asked.output)
         cli_usage("every --stream has a target of its own: nothing is left for --output");
+    for (unsigned i = 0; i < w->n_streams; i++)
+        if (w->all && w->of > 1 && w->streams[i].other && w->streams[i].other[0] != '|')
+            cli_usage("--all: %u processes would write the same '%s'; write --stream %s='|cat > FILE.$MPP_INDEX'",
+                      w->of, w->streams[i].other, w->streams[i].name);
     if (w->all && w->of > 1 && !w->rest.command && shared)
         cli_usage("--all: %u processes would mix their records in one output; give each a COMMAND, as in -- sh -c "
                   "'cat > out.$MPP_INDEX'",
                   w->of);
+}
+
+/* An output that is a FIFO: before we are attached, so that nobody waits for us in vain, and before signals are ours. */
+static void await_readers(const job *j)
+{
+    for (unsigned i = 0; i < j->who.n_streams; i++) {
+        const char *other = j->who.streams[i].other;
+        if (other && other[0] != '|')
+            sink_await_reader(other); /* left open: the reader must not see an end before we begin */
+    }
+    if (j->asked.output)
+        sink_await_reader(j->asked.output);
 }
 
 static const char *label(const job *j)
@@ -605,6 +638,7 @@ int main(int argc, char **argv)
     cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take, &j.asked, &j.who.rest);
     participant_open(&j.who, "target");
     check_request(&j);
+    await_readers(&j);
     if (participant_fork(&j.who)) {
         attach(&j);
         work(&j);

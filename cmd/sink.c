@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINGER_MS = 100 };
@@ -26,10 +27,18 @@ int sink_open_stdout(sink *s, mpp_error *err)
 int sink_open_file(sink *s, const char *name, mpp_error *err)
 {
     init(s, name);
-    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0666);
     if (fd < 0 || io_open(&s->out, fd, IO_WRITE) < 0)
         return io_error(err, errno, "cannot write '%s'", name);
     return 0;
+}
+
+int sink_await_reader(const char *name)
+{
+    struct stat st;
+    if (stat(name, &st) < 0 || !S_ISFIFO(st.st_mode))
+        return -1;
+    return open(name, O_WRONLY | O_CLOEXEC);
 }
 
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err)
@@ -167,12 +176,19 @@ bool sink_write(sink *s, const ok_list *ok)
     return sink_empty(s);
 }
 
+void sink_end(sink *s)
+{
+    if (!s->has_command)
+        return; /* the others are closed when we know that nothing failed */
+    command_close_pipe(&s->command);
+    s->out.fd = -1;
+}
+
 bool sink_finish(sink *s, const ok_list *ok)
 {
     mpp_error err;
+    sink_end(s);
     if (s->has_command) {
-        command_close_pipe(&s->command);
-        s->out.fd = -1;
         if (!command_reap(&s->command))
             return false;
         if (s->state != SINK_BROKEN && !command_ok(&s->command, ok))

@@ -31,7 +31,11 @@ typedef struct sink {
 } sink;
 
 int sink_open_stdout(sink *s, mpp_error *err);
+/* Several of one name append to it together.  A FIFO must have a reader by now: see sink_await_reader(). */
 int sink_open_file(sink *s, const char *name, mpp_error *err);
+/* When name is a FIFO, wait until somebody reads it, holding it open by the descriptor that is returned; -1: it is none.
+ * Call it while signals still end us. */
+int sink_await_reader(const char *name);
 /* argv, or a shell command.  -1 with *err: status 126, 127 or MPP_S_ERROR. */
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err);
 
@@ -48,6 +52,8 @@ static inline bool sink_empty(const sink *s)
 bool sink_write(sink *s, const ok_list *ok);
 /* Has its command ended, or its reader gone?  Sets the state. */
 void sink_look(sink *s, const ok_list *ok);
+/* Everything was written, and no more will come: the reader shall see the end now. */
+void sink_end(sink *s);
 /* Everything was written: close it.  true: done (error is set when the last bytes were lost or the command failed);
  * false: its command still runs. */
 bool sink_finish(sink *s, const ok_list *ok);

@@ -122,11 +122,15 @@ static void send(mpp_consumer *c, consumer_stream *s, unsigned producer, uint32_
 }
 
 /* Has run s->run been left behind by this producer (as far as its next run may begin)? */
-static bool left_behind(const mpp_consumer *c, const consumer_stream *s, unsigned producer)
+static bool left_behind(mpp_consumer *c, const consumer_stream *s, unsigned producer)
 {
     if (s->run == 0)
         return true;
     inlet_end end = inlet_end_of(&s->inlets[producer], &c->end, s->stream);
+    if (s->run > end.run + 1) { /* k was asked only when k - 1 was over everywhere */
+        endpoint_corrupt(&c->end, s->inlets[producer].lane, producer, "the number of a run");
+        return false;
+    }
     if (end.run != s->run)
         return end.run > s->run;
     if (end.state == LAYOUT_CANCELLED || end.state == LAYOUT_UNASKED)
@@ -144,7 +148,7 @@ mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
     for (unsigned i = 0; i < c->end.n_peers; i++)
         if (!left_behind(c, s, i)) {
             s->hungry = HUNGRY_START;
-            return gone ? MPP_GONE : MPP_WOULD_BLOCK;
+            return gone || endpoint_gone(&c->end) ? MPP_GONE : MPP_WOULD_BLOCK;
         }
     s->run++;
     s->active = true;
@@ -224,7 +228,8 @@ static share_state ended(mpp_consumer *c, consumer_stream *s, unsigned producer)
         return SHARE_OVER;
     if (end.run == s->run && (end.state == LAYOUT_ENDED || end.state == LAYOUT_CANCELLED))
         return (int64_t)(i->ring.head - end.end) >= 0 ? SHARE_OVER : SHARE_EMPTY;
-    if ((end.run == s->run && end.state == LAYOUT_UNASKED) || (state == LAYOUT_DONE && end.run < s->run)) {
+    bool left = state == LAYOUT_DONE && (end.run < s->run || end.state == LAYOUT_RUNNING);
+    if ((end.run == s->run && end.state == LAYOUT_UNASKED) || left) {
         endpoint_fail(&c->end, MPP_S_FAILED, false,
                       s->run == 1 ? "producer %u left before anyone asked for run %u of stream '%s'"
                                   : "producer %u has no run %u of stream '%s' to give (see mpp-produce --runs)",
@@ -312,7 +317,7 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
         [SHARE_EMPTY] = MPP_WOULD_BLOCK, [SHARE_READY] = MPP_OK, [SHARE_OVER] = MPP_CLOSED, [SHARE_FAILED] = MPP_GONE};
     consumer_stream *s = stream_of(c, stream);
     if (!s->active || s->cancelled)
-        return MPP_CLOSED;
+        return !s->active && endpoint_gone(&c->end) ? MPP_GONE : MPP_CLOSED;
     bool gone = endpoint_gone(&c->end); /* before looking: what was published before the cause is found then */
     if (gone && mesh_cause_final(c->end.mesh))
         return MPP_GONE; /* called off: nobody waits for what is left */
@@ -420,7 +425,7 @@ static bool some_ready(mpp_consumer *c, consumer_stream *s)
     return false;
 }
 
-static bool start_ready(const mpp_consumer *c, const consumer_stream *s)
+static bool start_ready(mpp_consumer *c, const consumer_stream *s)
 {
     for (unsigned i = 0; i < c->end.n_peers; i++)
         if (!left_behind(c, s, i))

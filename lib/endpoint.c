@@ -121,12 +121,18 @@ static void found_dead(endpoint *e, unsigned number)
     endpoint_fail(e, MPP_S_DIED, false, "%s died before its stream ended", who);
 }
 
-/* Learn who holds a peer's slot, and watch that process. */
-static void look_at_peer(endpoint *e, unsigned lane_position, unsigned peer)
+/* The slot of participant `at` (producers before consumers) in one of our lanes. */
+static unsigned number_of(const endpoint *e, unsigned lane_position, unsigned at)
 {
-    unsigned number = layout_slot_number(&e->mesh->l, e->lanes[lane_position], other(e->role), peer);
+    return e->lanes[lane_position] * e->n_all + at;
+}
+
+/* Learn who holds a slot, and watch that process.  Our own role's too: there may be nobody of the other yet. */
+static void look_at(endpoint *e, unsigned lane_position, unsigned at)
+{
+    unsigned number = number_of(e, lane_position, at);
     layout_slot *s = mesh_slot(e->mesh, number);
-    pid_t *known = &e->known[lane_position * e->n_peers + peer];
+    pid_t *known = &e->known[lane_position * e->n_all + at];
     for (;;) {
         uint32_t state = load_acquire(&s->state); /* [L2] pairs with [L1] */
         if (state == LAYOUT_DEAD && mesh_cause_word(e->mesh) == 0)
@@ -148,7 +154,9 @@ static void look_at_peer(endpoint *e, unsigned lane_position, unsigned peer)
             return;
         if (watch(e, holder) < 0 && errno != ESRCH) {
             mpp_error why;
-            error_set(&why, MPP_S_ERROR, errno, "cannot watch %s %u", role_name(other(e->role)), peer);
+            char who[96];
+            mesh_who(e->mesh, number, who, sizeof who);
+            error_set(&why, MPP_S_ERROR, errno, "cannot watch %s", who);
             endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d): %.300s", role_name(e->role), e->index, (int)getpid(),
                           why.text);
             return;
@@ -165,21 +173,21 @@ static void look_at_peers(endpoint *e)
         return;
     e->peers_seen = peers;
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
-        for (unsigned peer = 0; peer < e->n_peers; peer++) {
-            pid_t known = e->known[lane * e->n_peers + peer];
-            layout_slot *s = endpoint_peer(e, e->lanes[lane], peer);
+        for (unsigned at = 0; at < e->n_all; at++) {
+            pid_t known = e->known[lane * e->n_all + at];
+            layout_slot *s = mesh_slot(e->mesh, number_of(e, lane, at));
             if (!known || load_acquire(&s->state) != LAYOUT_LIVE || load_relaxed(&s->pid) != known) /* [L2] */
-                look_at_peer(e, lane, peer);
+                look_at(e, lane, at);
         }
 }
 
 static void process_gone(endpoint *e, pid_t pid)
 {
     unwatch(e, pid);
-    for (unsigned i = 0; i < e->n_lanes * e->n_peers; i++)
+    for (unsigned i = 0; i < e->n_lanes * e->n_all; i++)
         if (e->known[i] == pid) {
             e->known[i] = 0;
-            look_at_peer(e, i / e->n_peers, i % e->n_peers);
+            look_at(e, i / e->n_all, i % e->n_all);
         }
     if (pid == e->mesh->watch_pid && mesh_watch_gone(e->mesh))
         endpoint_fail(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
@@ -229,7 +237,8 @@ bool endpoint_everybody(endpoint *e)
     return true;
 }
 
-/* Tell every peer that somebody came or left, whether it sleeps or not. */
+/* Tell everybody in our lanes that somebody came or left, whether they sleep or not; and the whole mesh when somebody
+ * there waits for everybody. */
 static void announce(endpoint *e)
 {
     add_release(&e->mesh->header->peers, 1); /* [P1] pairs with [P2] */
@@ -239,12 +248,7 @@ static void announce(endpoint *e)
         return;
     }
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
-        for (unsigned peer = 0; peer < e->n_peers; peer++) {
-            layout_slot *s = endpoint_peer(e, e->lanes[lane], peer);
-            uint32_t state = load_acquire(&s->state); /* [L2] */
-            if (state == LAYOUT_LIVE || (state == LAYOUT_FREE && load_relaxed(&s->pid)))
-                endpoint_ring(e, e->lanes[lane], peer);
-        }
+        mesh_ring_lane(e->mesh, e->lanes[lane], e->sockets[0]);
 }
 
 void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, unsigned waits_for, int64_t since_ns)
@@ -314,7 +318,8 @@ static int slots_ours(endpoint *e, mpp_error *err)
         uint32_t state = load_acquire(&endpoint_slot(e, i)->state); /* [L2]: its last owner's stores are over */
         if (state == LAYOUT_LIVE || state == LAYOUT_DEAD)
             return refuse_dead(e, slot_number(e, i), err);
-        if (state == LAYOUT_FREE || (state == LAYOUT_DONE && e->role == 'c' && producers_owe(e)))
+        if (state == LAYOUT_FREE ||
+            (state == LAYOUT_DONE && e->role == 'c' && (producers_owe(e) || mesh_owed(e->mesh, e->lanes[i], e->index))))
             continue;
         error_set(err, MPP_S_USAGE, 0,
                   state == LAYOUT_DONE ? "%s %u of mesh '%s' is already done; each index is used once"
@@ -446,7 +451,13 @@ static void slots_state(endpoint *e, uint32_t state)
 static void watch_tied(endpoint *e)
 {
     pid_t pid = e->mesh->watch_pid;
-    if (pid && ((watch(e, pid) < 0 && errno == ESRCH) || mesh_watch_gone(e->mesh)))
+    if (!pid)
+        return;
+    int watched_it = watch(e, pid);
+    if (watched_it < 0 && errno != ESRCH)
+        endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) cannot watch process %d (--pid): %s", role_name(e->role),
+                      e->index, (int)getpid(), (int)pid, strerror(errno));
+    else if (watched_it < 0 || mesh_watch_gone(e->mesh))
         process_gone(e, pid);
 }
 
@@ -501,13 +512,14 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
     *e = (endpoint){.mesh = m,
                     .role = role,
                     .n_peers = role == 'p' ? m->l.consumers : m->l.producers,
+                    .n_all = m->l.producers + m->l.consumers,
                     .events = -1,
                     .since_ns = mpp_now(),
                     .attach_timeout_ns = o->attach_timeout_ms * 1000000};
     if (streams_take(e, o, err) < 0)
         return -1;
     e->sockets = calloc(e->n_lanes, sizeof *e->sockets);
-    e->known = calloc((size_t)e->n_lanes * e->n_peers, sizeof *e->known);
+    e->known = calloc((size_t)e->n_lanes * e->n_all, sizeof *e->known);
     for (unsigned i = 0; e->sockets && i < e->n_lanes; i++)
         e->sockets[i] = -1;
     if (!e->sockets || !e->known)

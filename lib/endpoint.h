@@ -36,7 +36,8 @@ typedef struct endpoint {
     unsigned n_peers;             /* of the other role, in each lane */
     int *sockets;                 /* one for each lane */
     int events;                   /* epoll: sockets and pidfds */
-    pid_t *known;                 /* per lane and peer: the process we watch as its holder, 0: none */
+    unsigned n_all;               /* participants of both roles, in each lane */
+    pid_t *known;                 /* per lane and participant: the process we watch as its holder, 0: none */
     endpoint_watch *watches;
     unsigned n_watches;
     uint32_t peers_seen;

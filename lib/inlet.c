@@ -93,11 +93,16 @@ void inlet_pass(inlet *i, endpoint *e, uint64_t size)
 inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream)
 {
     const layout_end *end = layout_end_of(&e->mesh->l, i->ring.shared, stream);
-    uint64_t word = load_acquire(&end->word); /* [E2] pairs with [E1]: positions, and frames, are there before it */
-    return (inlet_end){.run = (unsigned)(word >> 8),
-                       .state = word & 0xff,
-                       .begin = load_relaxed(&end->begin),
-                       .end = load_relaxed(&end->end)};
+    for (unsigned tries = 8;; tries--) {          /* a peer that goes on changing it is caught by inlet_end_check() */
+        uint64_t word = load_acquire(&end->word); /* [E2] pairs with [E1]: positions, and frames, are there before it */
+        inlet_end copy = {.run = (unsigned)(word >> 8),
+                          .state = word & 0xff,
+                          .begin = load_acquire(&end->begin),
+                          .end = load_acquire(&end->end)};
+        if (load_relaxed(&end->word) == word ||
+            tries == 0) /* else the next run began meanwhile: its positions, its word */
+            return copy;
+    }
 }
 
 bool inlet_end_check(inlet *i, endpoint *e, const inlet_end *end, unsigned asked)

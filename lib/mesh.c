@@ -588,13 +588,31 @@ static bool lane_unasked(const mpp_mesh *m, unsigned lane, unsigned consumer)
     return true;
 }
 
+bool mesh_owed(const mpp_mesh *m, unsigned lane, unsigned consumer)
+{
+    for (unsigned i = 0; i < m->l.producers; i++) {
+        layout_channel *c = mesh_channel(m, lane, i, consumer);
+        for (unsigned s = lane; s < m->l.streams; s += m->l.lanes) {
+            uint64_t word = load_acquire(&layout_end_of(&m->l, c, s)->word); /* [E2] */
+            unsigned state = word & 0xff;
+            if (word >> 8 > load_relaxed(layout_request_at(&m->l, m->base, consumer, s)) &&
+                (state == LAYOUT_RUNNING || state == LAYOUT_ENDED))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Will nobody come for this slot (again)? */
 static bool slot_used(const mpp_mesh *m, unsigned number)
 {
     uint32_t state = load_acquire(&mesh_slot(m, number)->state); /* [L2] */
-    if (state != LAYOUT_FREE)
-        return true;
-    unsigned both = m->l.producers + m->l.consumers, index = number % both;
-    return index >= m->l.producers && lane_unasked(m, number / both, index - m->l.producers);
+    unsigned both = m->l.producers + m->l.consumers, index = number % both, lane = number / both;
+    if (index < m->l.producers)
+        return state != LAYOUT_FREE;
+    if (state == LAYOUT_FREE)
+        return lane_unasked(m, lane, index - m->l.producers);
+    return state != LAYOUT_DONE || mesh_cause_word(m) != 0 || !mesh_owed(m, lane, index - m->l.producers);
 }
 
 bool mesh_complete(const mpp_mesh *m)
@@ -651,23 +669,29 @@ bool mesh_unlink(mpp_mesh *m)
     return segment_unlink(m->segment, m->id, sockets_remove, m);
 }
 
+void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from)
+{
+    unsigned both = m->l.producers + m->l.consumers;
+    char path[LAYOUT_SOCKET_PATH_MAX];
+    for (unsigned at = 0; at < both; at++) {
+        layout_slot *s = mesh_slot(m, lane * both + at);
+        uint32_t state = load_acquire(&s->state); /* [L2] */
+        bool producer = at < m->l.producers;
+        if ((state == LAYOUT_LIVE || (state == LAYOUT_FREE && load_relaxed(&s->pid))) &&
+            doorbell_path(path, m->socket_dir, producer ? 'p' : 'c', producer ? at : at - m->l.producers, lane,
+                          m->l.lanes))
+            doorbell_ring(from, path);
+    }
+}
+
 void mesh_ring_all(const mpp_mesh *m)
 {
+    full_fence(); /* what we have just stored, before we look at who may be there to miss it: as in announce() */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return; /* out of descriptors: our own death or leaving will tell them */
-    unsigned both = m->l.producers + m->l.consumers;
-    char path[LAYOUT_SOCKET_PATH_MAX];
-    for (unsigned i = 0; i < m->l.slots; i++) {
-        layout_slot *s = mesh_slot(m, i);
-        uint32_t state = load_acquire(&s->state); /* [L2] */
-        unsigned index = i % both;
-        bool producer = index < m->l.producers;
-        if ((state == LAYOUT_LIVE || (state == LAYOUT_FREE && load_relaxed(&s->pid))) &&
-            doorbell_path(path, m->socket_dir, producer ? 'p' : 'c', producer ? index : index - m->l.producers,
-                          i / both, m->l.lanes))
-            doorbell_ring(fd, path);
-    }
+    for (unsigned lane = 0; lane < m->l.lanes; lane++)
+        mesh_ring_lane(m, lane, fd);
     close(fd);
 }
 

@@ -53,6 +53,8 @@ bool mesh_cause_final(const mpp_mesh *m);
 /* Has the process that the mesh is tied to (--pid) gone? */
 bool mesh_watch_gone(const mpp_mesh *m);
 
+/* Has a run begun in this lane for a consumer that has not asked for it yet (it did not cancel it either)? */
+bool mesh_owed(const mpp_mesh *m, unsigned lane, unsigned consumer);
 /* Is no slot held by a living process?
  * Marks slots that are LIVE and not held as DEAD. */
 bool mesh_deserted(mpp_mesh *m);
@@ -69,7 +71,9 @@ bool mesh_unlink(mpp_mesh *m);
  * 0, or -1 with *err: it cannot be used. */
 int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err);
 
-/* Ring every endpoint that may be there. */
+/* Ring every endpoint of a lane that may be there, ourselves included, from a datagram socket. */
+void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from);
+/* The same for all lanes. */
 void mesh_ring_all(const mpp_mesh *m);
 
 /* "producer 2 (pid 4711, zcat)" */

@@ -154,7 +154,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
 void outlet_begin(outlet *o, endpoint *e, unsigned stream, unsigned run)
 {
     layout_end *end = layout_end_of(&e->mesh->l, o->ring.shared, stream);
-    store_relaxed(&end->begin, o->ring.write);
+    store_release(&end->begin, o->ring.write); /* [E1] who sees the position sees that write covers it */
     store_release(&end->word, (uint64_t)run << 8 | LAYOUT_RUNNING); /* [E1] pairs with [E2]: begin before it */
     o->due++; /* a consumer that wants data wants to know this too */
 }
@@ -166,8 +166,8 @@ void outlet_end(outlet *o, endpoint *e, unsigned stream, unsigned run, unsigned 
         outlet_publish(o, e);
     outlet_drop(o, stream);
     if (load_relaxed(&end->word) >> 8 != run)
-        store_relaxed(&end->begin, o->ring.write);
-    store_relaxed(&end->end, o->ring.write);
+        store_release(&end->begin, o->ring.write);
+    store_release(&end->end, o->ring.write);
     store_release(&end->word, (uint64_t)run << 8 | state); /* [E1] pairs with [E2]: frames and end before it */
     o->due++;
 }

@@ -221,8 +221,8 @@ static void look_at_consumers(mpp_producer *p)
             continue;
         take_messages(p);
         for (unsigned k = 0; k < p->n_streams; k++)
-            if (p->streams[k].outlets == o - o->consumer)
-                registry_left(&p->streams[k].registry, o->consumer);
+            if (p->streams[k].outlets == o - o->consumer && registry_left(&p->streams[k].registry, o->consumer))
+                consumer_has_enough(p, &p->streams[k], o->consumer);
     }
 }
 

@@ -5,10 +5,14 @@
 #include "error.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* A segment that is not a valid mesh, but is ours and carries a mesh's name: half made, or corrupt. */
@@ -78,7 +82,24 @@ static bool directory_name(const char *name)
            strspn(name + strlen(SEGMENT_PREFIX), "0123456789abcdef") == 12;
 }
 
-static void directory_remove(int base, const char *name)
+/* A mesh that lost its name, or has it in another /dev/shm, goes on: its sockets are bound. */
+static bool anybody_listens(const char *base, const char *name, DIR *d)
+{
+    bool bound = false;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    /* cppcheck-suppress readdirCalled ; a stream of our own */
+    for (struct dirent *entry; fd >= 0 && !bound && (entry = readdir(d));) {
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+        int n = snprintf(a.sun_path, sizeof a.sun_path, "%s/%s/%s", base, name, entry->d_name);
+        bound = n < (int)sizeof a.sun_path && entry->d_name[0] != '.' &&
+                (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno != ECONNREFUSED);
+    }
+    if (fd >= 0)
+        close(fd);
+    return bound || fd < 0;
+}
+
+static void directory_remove(int base, const char *base_path, const char *name)
 {
     struct stat st;
     int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -88,7 +109,8 @@ static void directory_remove(int base, const char *name)
             close(fd);
         return;
     }
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid()) {
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !anybody_listens(base_path, name, d)) {
+        rewinddir(d);
         /* cppcheck-suppress readdirCalled ; a stream of our own */
         for (struct dirent *entry; (entry = readdir(d));)
             if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
@@ -135,7 +157,7 @@ static void collect_directories(void)
             continue;
         int n = mpp_mesh_list(&ids);
         if (n >= 0 && !directory_used(base, entry->d_name, ids, n))
-            directory_remove(dirfd(d), entry->d_name);
+            directory_remove(dirfd(d), base, entry->d_name);
         while (n > 0)
             free(ids[--n]);
         free(ids);

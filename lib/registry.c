@@ -37,10 +37,12 @@ bool registry_message(registry *r, unsigned consumer, uint32_t type, uint32_t ru
     }
 }
 
-void registry_left(registry *r, unsigned consumer)
+bool registry_left(registry *r, unsigned consumer)
 {
-    if (r->runs == 1 && r->asked[consumer] == 0)
-        r->cancelled[consumer] = 1;
+    if (r->runs != 1 || r->asked[consumer] || r->cancelled[consumer])
+        return false;
+    r->cancelled[consumer] = 1;
+    return true;
 }
 
 bool registry_wanted(const registry *r)

@@ -30,8 +30,8 @@ void registry_free(registry *r);
 
 /* A message of consumer j.  false: it cannot be (a run out of order, unknown type). */
 bool registry_message(registry *r, unsigned consumer, uint32_t type, uint32_t run);
-/* A consumer that is gone for good: what it never asked for it never will. */
-void registry_left(registry *r, unsigned consumer);
+/* A consumer that is gone for good: what it never asked for it never will.  true: that is news. */
+bool registry_left(registry *r, unsigned consumer);
 
 /* Does anybody want run k + 1? */
 bool registry_wanted(const registry *r);

@@ -341,9 +341,9 @@ static void clocks_restart(mpp_producer *p, mpp_consumer *c, int64_t now)
     if (c)
         resumed(&c->end, now);
     if (p)
-        p->end.since_ns = p->idle_since_ns = p->blocked_since_ns = now;
+        p->end.since_ns = now, p->idle_since_ns = p->blocked_since_ns = 0;
     if (c)
-        c->end.since_ns = c->starving_since_ns = now;
+        c->end.since_ns = now, c->starving_since_ns = 0;
 }
 
 /* We slept past the deadline by more than scheduling explains: we were stopped, and so, perhaps, were all.  Everybody
@@ -356,10 +356,10 @@ static bool woke_late(mpp_producer *p, mpp_consumer *c, int64_t deadline, int64_
     return true;
 }
 
-static void timed_out(mpp_producer *p, mpp_consumer *c, int64_t deadline)
+static void timed_out(mpp_producer *p, mpp_consumer *c, int64_t due)
 {
     int64_t now = mpp_now();
-    if (woke_late(p, c, deadline, now))
+    if (woke_late(p, c, due, now))
         return;
     int64_t of_producer = p ? producer_deadline(p) : 0, of_consumer = c ? consumer_deadline(c) : 0;
     if (of_producer && now >= of_producer)
@@ -405,7 +405,7 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
     if (woken < 0) /* a signal: perhaps we were stopped and go on */
         clocks_restart(p, c, now);
     if (woken == 0 && ours && now >= ours)
-        timed_out(p, c, ours);
+        timed_out(p, c, ours > before ? ours : before);
     if (woken == 0 && !(deadline && now >= deadline))
         woken = 1; /* our own deadline: something to look at */
     if (set[0].revents && p)

@@ -143,17 +143,17 @@ gathered() { # OUT FILE...
 }
 
 @test "records end with NUL" {
-    for i in 0 1; do tr '\n' '\0' <"$BATS_FILE_TMPDIR/$i" | head -c 2000000; done >both
+    for i in 0 1; do tr '\n' '\0' <"$BATS_FILE_TMPDIR/$i" | head -c 1000000; done >both
     m=$(mpp-create -p 2 -z)
     for i in 0 1; do
-        tr '\n' '\0' <"$BATS_FILE_TMPDIR/$i" | head -c 2000000 | mpp-produce "$m" &
+        tr '\n' '\0' <"$BATS_FILE_TMPDIR/$i" | head -c 1000000 | mpp-produce "$m" &
         track
     done
     mpp-consume "$m" >out
     all_done
     # Each input's last record was cut, and got its NUL.
-    assert_equal "$(wc -c <out)" 4000002
-    same <(sort -z out | tr -d '\0') <({ head -c 2000000 both && printf '\0' && tail -c 2000000 both && printf '\0'; } |
+    assert_equal "$(wc -c <out)" 2000002
+    same <(sort -z out | tr -d '\0') <({ head -c 1000000 both && printf '\0' && tail -c 1000000 both && printf '\0'; } |
         sort -z | tr -d '\0')
 }
 

@@ -1,0 +1,258 @@
+load helpers
+
+# Stopped and continued, long past every time-out: time alone means nothing, and nothing is lost.
+
+# Random numbers that MPP_SEED replays, for use in the shell that calls this.
+seed() {
+    local seed=${MPP_SEED:-$SRANDOM}
+    echo "replay with MPP_SEED=$seed"
+    RANDOM=$seed
+}
+
+# Producers give a piece of 1000 lines `I N` every few milliseconds, for some tenths of a second.
+setup_file() {
+    local i j
+    cd "$BATS_FILE_TMPDIR"
+    for i in 0 1; do
+        seq -f "$i %.0f" 40000 | split -l 1000 -a 2 - piece.$i.
+    done
+    # Of which consumers get these, by turns.
+    for j in 0 1; do
+        for i in 0 1; do
+            seq -f "$i %.0f" $(((i + j) % 2 + 1)) 2 40000
+        done | sha256sum >sum.$j
+    done
+}
+
+# A timer that is no process.
+setup() {
+    load_setup
+    mkfifo never
+    exec {never}<>never
+}
+eval "load_$(declare -f setup)"
+
+pause() { # MILLISECONDS
+    local seconds
+    printf -v seconds '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
+    read -rt "$seconds" -u "$never" || true
+}
+
+declare -gA pid # of `p0`: producer 0, and so on
+
+slow_source='for piece in "$BATS_FILE_TMPDIR/piece.$MPP_INDEX."*; do cat "$piece" && sleep 0.005 || exit; done'
+impatient=(--timeout 300ms --attach-timeout 300ms)
+
+# A 2 x 2 mesh whose participants wait for 300 ms at most, in full flow.
+flow() {
+    local i
+    rm -f out.?
+    m=$(mpp-create -p 2 -c 2 -r 64K)
+    mpp-consume "$m" -i 0 "${impatient[@]}" -o out.0 2>c0.err &
+    pid[c0]=$!
+    mpp-consume "$m" -i 1 "${impatient[@]}" -- sh -c 'cat >out.1' 2>c1.err &
+    pid[c1]=$!
+    for i in 0 1; do
+        mpp-produce "$m" -i $i "${impatient[@]}" -- sh -c "$slow_source" 2>p$i.err &
+        pid[p$i]=$!
+    done
+    wait_for test -s out.1
+}
+
+# The process group of the command behind WHO, none when it has ended.
+command_of() { # WHO
+    pgrep -P "${pid[$1]}" -x sh
+}
+
+# Signal what WHAT names: `p0`, the command of `p0-command`, everybody.
+signal() { # SIGNAL WHAT
+    local who
+    case $2 in
+    *-command) kill "-$1" -- "-$(command_of "${2%-command}")" ;;
+    all) for who in p0 p1 c0 c1; do signal "$1" $who; done ;;
+    producers) for who in p0 p1; do signal "$1" $who; done ;;
+    consumers) for who in c0 c1; do signal "$1" $who; done ;;
+    *) kill "-$1" "${pid[$2]}" ;;
+    esac 2>/dev/null || true # what has ended by now needs no signal
+}
+
+byte_exact() {
+    local who j
+    for who in p0 p1 c0 c1; do
+        exits 0 "${pid[$who]}" || fail "$(cat ./*.err)" || return
+        is_empty $who.err || return
+    done
+    for j in 0 1; do
+        sort -s -t ' ' -k 1,1 out.$j | sha256sum | same - "$BATS_FILE_TMPDIR/sum.$j" || return
+    done
+}
+
+stop_rounds() { # WHAT...
+    local what
+    seed
+    for what; do
+        flow
+        pause $((RANDOM % 100))
+        echo "stopping $what"
+        signal STOP "$what"
+        # Longer than any of them would wait, by random amounts: nothing depends on when it is that they go on.
+        pause $((400 + RANDOM % 500))
+        signal CONT "$what"
+        byte_exact
+    done
+}
+
+@test "each participant is stopped past every time-out, and goes on: byte-exact" {
+    stop_rounds p0 p1 c0 c1 p0 c0
+}
+
+@test "the commands are stopped, and go on" {
+    stop_rounds p0-command c1-command p1-command c1-command p0-command
+}
+
+@test "all are stopped, or all of one side, and go on" {
+    stop_rounds all producers consumers all producers consumers
+}
+
+@test "stopped again and again, one or the other, all the time" {
+    seed
+    for _ in 1 2 3; do
+        flow
+        for _ in {1..8}; do
+            read -r what < <(printf '%s\n' p0 p1 c0 c1 p0-command c1-command all | shuf -n 1 --random-source=<(yes $RANDOM))
+            signal STOP "$what"
+            pause $((RANDOM % 600))
+            signal CONT "$what"
+        done
+        byte_exact
+    done
+}
+
+@test "what goes on again gets its whole time: a source that needs most of it for its next record" {
+    seed
+    m=$(mpp-create)
+    mkfifo fifo
+    mpp-produce "$m" -- sh -c 'cat fifo' 2>p0.err &
+    pid[p0]=$!
+    mpp-consume "$m" --timeout 400ms >out 2>c0.err &
+    pid[c0]=$!
+    exec {fifo}>fifo
+    for round in {1..8}; do
+        echo $round >&"$fifo"
+        wait_for grep -qx $round out
+        # It is the command or the producer that is stopped, for more or less than the consumer would wait.
+        what=p0
+        ((RANDOM % 2)) || what=p0-command
+        pause $((RANDOM % 100))
+        signal STOP $what
+        pause $((300 + RANDOM % 500))
+        signal CONT $what
+        pause 200
+    done
+    echo the end >&"$fifo"
+    exec {fifo}>&-
+    exits 0 "${pid[c0]}"
+    exits 0 "${pid[p0]}"
+    same out <(seq 8; echo the end)
+}
+
+@test "stopped while it waits for somebody to come: that is not counted either" {
+    for role in consumer producer; do
+        m=$(mpp-create)
+        if [[ $role == consumer ]]; then
+            mpp-consume "$m" --attach-timeout 500ms >out 2>w.err &
+            w=$!
+            wait_for doing 1 "waiting for data" "$m"
+        else
+            mpp-produce "$m" --attach-timeout 500ms -- echo hello 2>w.err &
+            w=$!
+            wait_for doing 1 "waiting for START" "$m"
+        fi
+        kill -STOP $w
+        pause 800
+        kill -CONT $w
+        if [[ $role == consumer ]]; then
+            mpp-produce "$m" -- echo hello
+        else
+            mpp-consume "$m" >out
+        fi
+        exits 0 $w
+        same out <(echo hello)
+        is_empty w.err
+    done
+}
+
+# Holds a process as a debugger does (state t), until its standard input ends.
+cat >"$BATS_RUN_TMPDIR/hold.pl" <<'PERL'
+use strict;
+my ($pid, $ptrace) = (shift, {x86_64 => 101, aarch64 => 117}->{`uname -m` =~ s/\n//r} || exit 9);
+syscall($ptrace, 0x4206, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_SEIZE
+syscall($ptrace, 0x4207, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_INTERRUPT
+waitpid $pid, 0x40000000;                                # __WALL
+$| = 1;
+print "held\n";
+<STDIN>;
+syscall($ptrace, 17, $pid + 0, 0, 0); # PTRACE_DETACH
+PERL
+
+@test "held by a debugger past every time-out, and let go: byte-exact" {
+    needs_strace
+    for what in p0 c0; do
+        flow
+        coproc perl "$BATS_RUN_TMPDIR/hold.pl" "${pid[$what]}"
+        read -r held <&"${COPROC[0]}" || skip "perl cannot trace here"
+        assert_equal "$held" held
+        assert_equal "$(cut -d ' ' -f 3 "/proc/${pid[$what]}/stat")" t
+        pause 800
+        eval "exec ${COPROC[1]}>&-"
+        byte_exact
+    done
+}
+
+state_of() { # PID
+    cut -d ' ' -f 3 "/proc/$1/stat"
+}
+
+is_in_state() { # LETTER PID...
+    local letter=$1 pid
+    shift
+    for pid; do [[ $(state_of "$pid") == "$letter" ]] || return; done
+}
+
+@test "Ctrl-Z stops a job with its commands, fg continues it: byte-exact" {
+    # A job of a shell with job control: its parent is of the same session, and so it can be suspended.
+    cat >job <<'SCRIPT'
+set -m
+bash -c 'mpp-produce "$0" --all "${@:1}" -- sh -c "$slow_source" & mpp-consume "$0" "${@:1}" -- sh -c "cat >out.0"; wait $!' "$@" &
+echo $! >job.pid
+until wait -f $!; do status=$?; [[ -e /proc/$! ]] || exit $status; done
+SCRIPT
+    export slow_source
+    for round in 1 2; do
+        rm -f out.0 job.pid
+        m=$(mpp-create -p 2 -r 64K)
+        setsid bash job "$m" "${impatient[@]}" 2>job.err &
+        j=$!
+        wait_for test -s out.0
+        group=$(<job.pid)
+        pause $((round * 40))
+        kill -TSTP -- "-$group"
+        mapfile -t tools < <(pgrep -g "$group" 'mpp-(produce|consume)')
+        # With --all there are three of the producers.
+        assert_equal "${#tools[@]}" 4
+        wait_for is_in_state T "${tools[@]}"
+        commands=()
+        for tool in "${tools[@]}"; do
+            for command in $(pgrep -P "$tool" -x sh); do commands+=("$command"); done
+        done
+        ((${#commands[@]} > 0))
+        wait_for is_in_state T "${commands[@]}"
+        before=$(wc -c <out.0)
+        pause 500
+        assert_equal "$(wc -c <out.0)" "$before"
+        kill -CONT -- "-$group"
+        exits 0 $j
+        is_empty job.err
+        sort -s -t ' ' -k 1,1 out.0 | same - <(seq -f "0 %.0f" 40000; seq -f "1 %.0f" 40000)
+    done
+}
