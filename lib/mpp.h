@@ -279,8 +279,9 @@ unsigned mpp_consumer_index(const mpp_consumer *c);
 /* Detach and clear *c: streams that were started and have not ended are cancelled. */
 void mpp_consumer_detach(mpp_consumer **c);
 
-/* Ask every producer for the next run of the stream.  MPP_OK; MPP_WOULD_BLOCK: the run before is not over
- * everywhere yet; MPP_GONE. */
+/* Ask every producer for the next run of the stream.  MPP_OK, also in a mesh that has failed: what was published for us
+ * is ours to have, then mpp_next() says MPP_GONE; MPP_WOULD_BLOCK: the run before is not over everywhere yet; MPP_GONE:
+ * it never will be, or the mesh was called off. */
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream);
 /* The next whole records, of any producer (fairly) or of one.  One batch per stream and producer may be held.
  * MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED, MPP_GONE (all that was published has been handed out). */
