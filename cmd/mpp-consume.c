@@ -121,7 +121,7 @@ static void sink_closed(job *j, line *l)
         return;
     }
     if (w->of > 1)
-        cli_warn("consumer %d: %s was closed after %llu records; the others go on", w->index, l->sink->name,
+        cli_warn("consumer %d: %s was closed after %llu records", w->index, l->sink->name,
                  (unsigned long long)l->records);
     enough(j, l);
 }

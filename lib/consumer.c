@@ -173,6 +173,8 @@ void mpp_cancel(mpp_consumer *c, unsigned stream)
             send(c, s, i, LAYOUT_CANCEL);
 }
 
+enum { HELD_KEEP = 1 << 20 }; /* bytes that a share keeps for the next record that comes in parts */
+
 /* ---- data --------------------------------------------------------------------------------------- */
 
 typedef enum share_state { SHARE_EMPTY, SHARE_READY, SHARE_OVER, SHARE_FAILED } share_state;
@@ -280,7 +282,7 @@ static void hand_out(consumer_stream *s, unsigned producer, const inlet_frame *f
                          .len = h->whole ? h->have : f->len,
                          .producer = producer,
                          .stream = s->stream};
-    h->out = true;
+    h->out = h->whole ? OUT_HELD : OUT_IN_PLACE;
     if (!h->whole)
         s->inlets[producer].out = f->size;
     s->last = producer;
@@ -340,16 +342,17 @@ void mpp_release(mpp_consumer *c, mpp_batch *batch)
     consumer_stream *s = stream_of(c, batch->stream);
     consumer_share *h = &s->shares[batch->producer];
     inlet *i = &s->inlets[batch->producer];
-    h->out = false;
-    if (h->whole) {
+    enum batch_out out = h->out;
+    h->out = OUT_NOT;
+    if (out == OUT_HELD) {
         h->have = 0;
         h->whole = false;
-        if (h->size > 2 * c->end.mesh->l.ring_size) { /* one huge record does not keep its memory */
+        if (h->size > HELD_KEEP) { /* one huge record does not keep its memory */
             free(h->held);
             h->held = NULL;
             h->size = 0;
         }
-    } else {
+    } else if (out == OUT_IN_PLACE) {
         inlet_pass(i, &c->end, i->out);
         i->out = 0;
     }

@@ -8,10 +8,10 @@
 typedef struct consumer_share {
     unsigned char *held; /* a record that came in parts, put together */
     size_t have, size;
-    bool whole;  /* held is complete and to be handed out, or was */
-    bool out;    /* a batch is in the caller's hands */
-    bool over;   /* the run has ended here and is drained */
-    bool hungry; /* this very producer is waited for */
+    bool whole;                                             /* held is complete and to be handed out, or was */
+    enum batch_out { OUT_NOT, OUT_HELD, OUT_IN_PLACE } out; /* what is in the caller's hands: held, or the frame */
+    bool over;                                              /* the run has ended here and is drained */
+    bool hungry;                                            /* this very producer is waited for */
 } consumer_share;
 
 typedef struct consumer_stream {

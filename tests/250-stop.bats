@@ -12,7 +12,7 @@ seed() {
 # Producers give a piece of 1000 lines `I N` every few milliseconds, for some tenths of a second.
 setup_file() {
     local i j
-    cd "$BATS_FILE_TMPDIR"
+    cd "$BATS_FILE_TMPDIR" || return
     for i in 0 1; do
         seq -f "$i %.0f" 40000 | split -l 1000 -a 2 - piece.$i.
     done
@@ -22,38 +22,56 @@ setup_file() {
             seq -f "$i %.0f" $(((i + j) % 2 + 1)) 2 40000
         done | sha256sum >sum.$j
     done
+    # One process: a shell that has forked one that was stopped before it had executed anything does not seem stopped.
+    cat >slow <<'PERL'
+use strict;
+$| = 1;
+for my $name (sort glob "$ENV{BATS_FILE_TMPDIR}/piece.$ENV{MPP_INDEX}.*") {
+    open my $piece, '<', $name or exit 1;
+    print <$piece> or exit 1;
+    select undef, undef, undef, 0.007;
+}
+PERL
+    # Holds a process as a debugger does, until standard input ends.
+    cat >hold <<'PERL'
+use strict;
+my ($pid, $ptrace) = (shift, {x86_64 => 101, aarch64 => 117}->{`uname -m` =~ s/\n//r} || exit 9);
+syscall($ptrace, 0x4206, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_SEIZE
+syscall($ptrace, 0x4207, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_INTERRUPT
+waitpid $pid, 0x40000000;                                # __WALL
+$| = 1;
+print "held\n";
+<STDIN>;
+syscall($ptrace, 17, $pid + 0, 0, 0); # PTRACE_DETACH
+PERL
 }
 
-# A timer that is no process.
-setup() {
-    load_setup
-    mkfifo never
-    exec {never}<>never
-}
-eval "load_$(declare -f setup)"
-
+# Sleep, without a process that does; longer with sanitizers, and so is what all are patient for.
 pause() { # MILLISECONDS
-    local seconds
-    printf -v seconds '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
+    local ms=$(($1 * slower)) seconds
+    printf -v seconds '%d.%03d' $((ms / 1000)) $((ms % 1000))
+    if [[ ! -e $T/never ]]; then
+        mkfifo "$T/never"
+        exec {never}<>"$T/never"
+    fi
     read -rt "$seconds" -u "$never" || true
 }
 
 declare -gA pid # of `p0`: producer 0, and so on
 
-slow_source='for piece in "$BATS_FILE_TMPDIR/piece.$MPP_INDEX."*; do cat "$piece" && sleep 0.005 || exit; done'
-impatient=(--timeout 300ms --attach-timeout 300ms)
+impatient=(--timeout $((300 * slower))ms --attach-timeout $((600 * slower))ms)
 
-# A 2 x 2 mesh whose participants wait for 300 ms at most, in full flow.
+# A 2 x 2 mesh in full flow, whose participants wait for others for 300 ms at most.
 flow() {
     local i
     rm -f out.?
     m=$(mpp-create -p 2 -c 2 -r 64K)
     mpp-consume "$m" -i 0 "${impatient[@]}" -o out.0 2>c0.err &
     pid[c0]=$!
-    mpp-consume "$m" -i 1 "${impatient[@]}" -- sh -c 'cat >out.1' 2>c1.err &
+    mpp-consume "$m" -i 1 "${impatient[@]}" -- sh -c 'exec cat >out.1' 2>c1.err &
     pid[c1]=$!
     for i in 0 1; do
-        mpp-produce "$m" -i $i "${impatient[@]}" -- sh -c "$slow_source" 2>p$i.err &
+        mpp-produce "$m" -i $i "${impatient[@]}" -- perl "$BATS_FILE_TMPDIR/slow" 2>p$i.err &
         pid[p$i]=$!
     done
     wait_for test -s out.1
@@ -61,7 +79,7 @@ flow() {
 
 # The process group of the command behind WHO, none when it has ended.
 command_of() { # WHO
-    pgrep -P "${pid[$1]}" -x sh
+    pgrep -P "${pid[$1]}" -x 'perl|cat'
 }
 
 # Signal what WHAT names: `p0`, the command of `p0-command`, everybody.
@@ -119,7 +137,7 @@ stop_rounds() { # WHAT...
     for _ in 1 2 3; do
         flow
         for _ in {1..8}; do
-            read -r what < <(printf '%s\n' p0 p1 c0 c1 p0-command c1-command all | shuf -n 1 --random-source=<(yes $RANDOM))
+            read -r what < <(printf '%s\n' p0 p1 c0 c1 p0-command c1-command all | shuf -n 1 --random-source=<(yes "$RANDOM"))
             signal STOP "$what"
             pause $((RANDOM % 600))
             signal CONT "$what"
@@ -132,14 +150,14 @@ stop_rounds() { # WHAT...
     seed
     m=$(mpp-create)
     mkfifo fifo
-    mpp-produce "$m" -- sh -c 'cat fifo' 2>p0.err &
+    mpp-produce "$m" -- cat fifo 2>p0.err &
     pid[p0]=$!
-    mpp-consume "$m" --timeout 400ms >out 2>c0.err &
+    mpp-consume "$m" --timeout $((400 * slower))ms >out 2>c0.err &
     pid[c0]=$!
     exec {fifo}>fifo
     for round in {1..8}; do
-        echo $round >&"$fifo"
-        wait_for grep -qx $round out
+        echo "$round" >&"$fifo"
+        wait_for grep -qx "$round" out
         # It is the command or the producer that is stopped, for more or less than the consumer would wait.
         what=p0
         ((RANDOM % 2)) || what=p0-command
@@ -160,11 +178,11 @@ stop_rounds() { # WHAT...
     for role in consumer producer; do
         m=$(mpp-create)
         if [[ $role == consumer ]]; then
-            mpp-consume "$m" --attach-timeout 500ms >out 2>w.err &
+            mpp-consume "$m" --attach-timeout $((500 * slower))ms >out 2>w.err &
             w=$!
             wait_for doing 1 "waiting for data" "$m"
         else
-            mpp-produce "$m" --attach-timeout 500ms -- echo hello 2>w.err &
+            mpp-produce "$m" --attach-timeout $((500 * slower))ms -- echo hello 2>w.err &
             w=$!
             wait_for doing 1 "waiting for START" "$m"
         fi
@@ -182,24 +200,11 @@ stop_rounds() { # WHAT...
     done
 }
 
-# Holds a process as a debugger does (state t), until its standard input ends.
-cat >"$BATS_RUN_TMPDIR/hold.pl" <<'PERL'
-use strict;
-my ($pid, $ptrace) = (shift, {x86_64 => 101, aarch64 => 117}->{`uname -m` =~ s/\n//r} || exit 9);
-syscall($ptrace, 0x4206, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_SEIZE
-syscall($ptrace, 0x4207, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_INTERRUPT
-waitpid $pid, 0x40000000;                                # __WALL
-$| = 1;
-print "held\n";
-<STDIN>;
-syscall($ptrace, 17, $pid + 0, 0, 0); # PTRACE_DETACH
-PERL
-
 @test "held by a debugger past every time-out, and let go: byte-exact" {
     needs_strace
     for what in p0 c0; do
         flow
-        coproc perl "$BATS_RUN_TMPDIR/hold.pl" "${pid[$what]}"
+        coproc perl "$BATS_FILE_TMPDIR/hold" "${pid[$what]}"
         read -r held <&"${COPROC[0]}" || skip "perl cannot trace here"
         assert_equal "$held" held
         assert_equal "$(cut -d ' ' -f 3 "/proc/${pid[$what]}/stat")" t
@@ -223,11 +228,14 @@ is_in_state() { # LETTER PID...
     # A job of a shell with job control: its parent is of the same session, and so it can be suspended.
     cat >job <<'SCRIPT'
 set -m
-bash -c 'mpp-produce "$0" --all "${@:1}" -- sh -c "$slow_source" & mpp-consume "$0" "${@:1}" -- sh -c "cat >out.0"; wait $!' "$@" &
+bash -c 'mpp-produce "$0" --all "${@:1}" -- perl "$BATS_FILE_TMPDIR/slow" &
+    mpp-consume "$0" "${@:1}" -- sh -c "exec cat >out.0"
+    wait $!' "$@" &
 echo $! >job.pid
-until wait -f $!; do status=$?; [[ -e /proc/$! ]] || exit $status; done
+# It says so when the job is suspended, too.
+while status=0; wait $! || status=$?; ((status == 128 + $(kill -l TSTP))); do sleep 0.1; done
+exit $status
 SCRIPT
-    export slow_source
     for round in 1 2; do
         rm -f out.0 job.pid
         m=$(mpp-create -p 2 -r 64K)
@@ -243,9 +251,9 @@ SCRIPT
         wait_for is_in_state T "${tools[@]}"
         commands=()
         for tool in "${tools[@]}"; do
-            for command in $(pgrep -P "$tool" -x sh); do commands+=("$command"); done
+            for command in $(pgrep -P "$tool" -x 'perl|cat'); do commands+=("$command"); done
         done
-        ((${#commands[@]} > 0))
+        assert_equal "${#commands[@]}" 3
         wait_for is_in_state T "${commands[@]}"
         before=$(wc -c <out.0)
         pause 500

@@ -10,12 +10,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 enum { RING = 64 << 10, FRAME_MAX = RING / 4 - 8, PRODUCERS = 4, CONSUMERS = 3 };
 
-static uint64_t handovers = SCALED(100000, 10); /* that mostly sleep */
-#define TOKENS SCALED(UINT64_C(1000000), 20)    /* that mostly do not */
+static uint64_t handovers = SCALED(50000, 5); /* that mostly sleep */
+#define TOKENS SCALED(UINT64_C(1000000), 20)  /* that mostly do not */
 
 static pthread_t thread_of(void *(*run)(void *arg), void *arg)
 {
@@ -89,6 +90,45 @@ static void test_full(int from)
     unlink(path);
 }
 
+/* What listeners have not taken yet fills the sender's buffer: no other listener may pay for that. */
+static void test_many_full(int from)
+{
+    enum { LISTENERS = 100 };
+    char path[LAYOUT_SOCKET_PATH_MAX];
+    int fds[LISTENERS];
+    unsigned rang = 0;
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        doorbell_path(path, harness.directory, 'c', i, 0, 1);
+        fds[i] = doorbell_bind(path);
+    }
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        doorbell_path(path, harness.directory, 'c', i, 0, 1);
+        for (unsigned k = 0; k < 20; k++)
+            doorbell_ring(from, path);
+        unlink(path);
+    }
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        rang += heard(fds[i]);
+        close(fds[i]);
+    }
+    ok(rang == LISTENERS, "of %d listeners that take nothing each has been rung by one sender (%u)", LISTENERS, rang);
+}
+
+static void test_no_bell(void)
+{
+    struct rlimit before, none;
+    char path[LAYOUT_SOCKET_PATH_MAX];
+    ok(doorbell_bind("/nonexistent/c0.sock") == -1 && errno == ENOENT, "no directory, no doorbell");
+    bell_path(path);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    int fd = doorbell_bind(path), e = errno;
+    setrlimit(RLIMIT_NOFILE, &before);
+    ok(fd == -1 && e == EMFILE, "no descriptors, no doorbell");
+}
+
 static void test_words(void)
 {
     static layout_slot slot;
@@ -111,6 +151,8 @@ static void test_bells(void)
     test_paths();
     test_nobody_there(from);
     test_full(from);
+    test_many_full(from);
+    test_no_bell();
     test_words();
     close(from);
 }

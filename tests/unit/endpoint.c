@@ -543,10 +543,10 @@ static void test_dead_when_a_peer_comes(void)
     kill(pid, SIGKILL);
     harness_reap(pid);
     s.c = harness_consumer(s.mesh, 0);
-    mpp_outcome asked = mpp_start(s.c, 0), next = tend(&s);
-    ok(asked == MPP_OK && strstr(harness_cause(s.mesh), "producer 0"),
+    mpp_start(s.c, 0); /* it may: what was published for it is there to be read */
+    mpp_outcome next = tend(&s);
+    ok(next == MPP_GONE && strstr(harness_cause(s.mesh), "producer 0"),
        "a consumer that comes when its producer is dead is told: %s", harness_cause(s.mesh));
-    ok(next == MPP_GONE, "and does not take that for the end of the data");
     mpp_consumer_detach(&s.c);
     door_close(&d);
     mesh_end(&s.mesh);

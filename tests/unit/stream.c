@@ -1,5 +1,6 @@
 /* Records through the public API: one thread holds the producer and the consumers of a mesh, and reads what it writes
  * through a ring smaller than the data. */
+#include "mesh.h"
 #include "rig.h"
 
 #include <sys/mman.h>
@@ -13,7 +14,7 @@ typedef struct input {
     mpp_format format;
     bytes framed;
     size_t *at; /* n + 1 offsets */
-    unsigned n;
+    unsigned n, room;
 } input;
 
 static unsigned char noise[2 * MAX_RECORD]; /* no newline, no NUL */
@@ -39,7 +40,10 @@ static void input_add(input *in, const void *body, size_t n)
     unsigned char prefix[4];
     for (unsigned i = 0; i < 4; i++)
         prefix[in->format.kind == MPP_U32LE ? i : 3 - i] = (unsigned char)(n >> 8 * i);
-    in->at = realloc(in->at, (in->n + 2) * sizeof *in->at);
+    if (in->n + 2 > in->room) {
+        in->room = 2 * (in->n + 2);
+        in->at = realloc(in->at, in->room * sizeof *in->at);
+    }
     in->at[in->n++] = in->framed.n;
     bytes_add(&in->framed, prefix, prefix_of(&in->format));
     bytes_add(&in->framed, body, n);
@@ -590,9 +594,9 @@ static unsigned by_range(const char *body, size_t n, unsigned i)
 {
     (void)i;
     const char *tab = memchr(body, '\t', n);
-    char key[64] = {0};
-    memcpy(key, body, tab ? (size_t)(tab - body) : n);
-    return strcmp(key, "k3") < 0 ? 0 : strcmp(key, "k60") < 0 ? 1 : 2;
+    char text[64] = {0};
+    memcpy(text, body, tab ? (size_t)(tab - body) : n);
+    return strcmp(text, "k3") < 0 ? 0 : strcmp(text, "k60") < 0 ? 1 : 2;
 }
 
 static unsigned by_turns(const char *body, size_t n, unsigned i)
@@ -677,21 +681,19 @@ static int by_text(const void *a, const void *b)
 /* The lines of some buffers, sorted. */
 static bytes sorted_lines(const bytes *parts, unsigned n_parts)
 {
-    bytes all = {0}, sorted = {0};
-    char **lines = NULL;
-    size_t n = 0;
+    bytes all = {0}, sorted = {0}, pointers = {0};
     for (unsigned i = 0; i < n_parts; i++)
         bytes_add(&all, parts[i].data, parts[i].n);
     bytes_add(&all, "", 1);
-    for (char *line = strtok((char *)all.data, "\n"); line; line = strtok(NULL, "\n")) {
-        lines = realloc(lines, (n + 1) * sizeof *lines);
-        lines[n++] = line;
-    }
+    for (char *line = strtok((char *)all.data, "\n"); line; line = strtok(NULL, "\n"))
+        bytes_add(&pointers, &line, sizeof line);
+    char **lines = (char **)(void *)pointers.data;
+    size_t n = pointers.n / sizeof *lines;
     if (n)
         qsort(lines, n, sizeof *lines, by_text);
     for (size_t i = 0; i < n; i++)
         bytes_add(&sorted, lines[i], strlen(lines[i]) + 1);
-    free(lines);
+    bytes_free(&pointers);
     bytes_free(&all);
     return sorted;
 }
@@ -845,6 +847,41 @@ static void test_batch_beside_a_lane_mate(void)
     rig_close(&r);
 }
 
+/* A long record of a is in our hands when its run is cancelled and the next one asked for; then b's frame is, too. */
+static void test_release_after_the_next_start(void)
+{
+    rig r;
+    mpp_batch a, b;
+    mpp_mesh_options o = rig_options(two_streams, 2, 1);
+    o.lanes = 1;
+    rig_open(&r, &o, 2, false);
+    rig_ask(&r, 0);
+    rig_ask(&r, 1);
+    mpp_try_produce(r.p, 0, noise, 2 * FRAME_MAX);
+    bool got_a = mpp_next(r.c[0], 0, MPP_PRODUCER_ANY, &a) == MPP_OK;
+    mpp_cancel(r.c[0], 0);
+    mpp_service(r.p);
+    bool asked = mpp_start(r.c[0], 0) == MPP_OK;
+    mpp_try_produce(r.p, 1, "of b", 4);
+    mpp_flush(r.p);
+    mpp_wait(NULL, r.c[0], MPP_COMPUTING, NULL, 0, 1);
+    uint64_t before = mesh_channel(r.mesh, 0, 0, 0)->read;
+    bool got_b = mpp_next(r.c[0], 1, MPP_PRODUCER_ANY, &b) == MPP_OK;
+    if (got_a)
+        mpp_release(r.c[0], &a);
+    mpp_wait(NULL, r.c[0], MPP_COMPUTING, NULL, 0, 1);
+    uint64_t after = mesh_channel(r.mesh, 0, 0, 0)->read;
+    ok(got_a && got_b && asked && before == after,
+       "releasing a batch of a run that is over releases no lane mate's (read position %llu, then %llu)",
+       (unsigned long long)before, (unsigned long long)after);
+    if (got_b)
+        mpp_release(r.c[0], &b);
+    mpp_service(r.p);
+    rig_finish(&r, 0);
+    rig_finish(&r, 1);
+    rig_close(&r);
+}
+
 static void test_shared_lanes(void)
 {
     harness.step = "lanes";
@@ -853,6 +890,7 @@ static void test_shared_lanes(void)
     test_lanes(RIG_STREAMS);
     test_end_before_a_lane_mate();
     test_batch_beside_a_lane_mate();
+    test_release_after_the_next_start();
 }
 
 int main(void)
