@@ -225,15 +225,22 @@ static bool stopped(int32_t pid)
     return state == 'T' || state == 't';
 }
 
-/* Stopped or traced processes are not late: time does not count against them.  Since when does it?  now: they are
- * stopped; else when they last went on. */
-static int64_t excused_until(const endpoint *e, unsigned lane, unsigned peer, int64_t now)
+/* Stopped or traced processes are not late, and neither is who waits for one: until when does time not count?  now: while
+ * any participant of our lanes, or its command, is stopped; else when the last of them went on. */
+static int64_t excused_until(const endpoint *e, int64_t now)
 {
-    layout_slot *s = endpoint_peer(e, lane, peer);
-    if (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command)))
-        return now;
-    int64_t went_on = (int64_t)load_relaxed(&s->resumed_ns);
-    return went_on < now ? went_on : now;
+    int64_t until = 0;
+    for (unsigned lane = 0; lane < e->n_lanes; lane++)
+        for (unsigned at = 0; at < e->n_all; at++) {
+            layout_slot *s = mesh_slot(e->mesh, e->lanes[lane] * e->n_all + at);
+            if (load_acquire(&s->state) != LAYOUT_LIVE) /* [L2] */
+                continue;
+            if (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command)))
+                return now;
+            int64_t went_on = (int64_t)load_relaxed(&s->resumed_ns);
+            until = went_on > until && went_on < now ? went_on : until;
+        }
+    return until;
 }
 
 static void producer_starved(mpp_producer *p, int64_t now)
@@ -243,7 +250,7 @@ static void producer_starved(mpp_producer *p, int64_t now)
     char who[96];
     if (!o)
         return;
-    int64_t excused = excused_until(e, o->lane, o->consumer, now);
+    int64_t excused = excused_until(e, now);
     if (excused > p->blocked_since_ns) {
         p->blocked_since_ns = excused;
         return;
@@ -285,15 +292,10 @@ static void consumer_starved(mpp_consumer *c, int64_t now)
 {
     endpoint *e = &c->end;
     char who[96];
-    for (unsigned i = 0; i < c->n_inlets; i++) {
-        inlet *in = &c->inlets[i];
-        if (!consumer_awaits(c, in))
-            continue;
-        int64_t excused = excused_until(e, in->lane, in->producer, now);
-        if (excused > c->starving_since_ns) {
-            c->starving_since_ns = excused;
-            return;
-        }
+    int64_t excused = excused_until(e, now);
+    if (excused > c->starving_since_ns) {
+        c->starving_since_ns = excused;
+        return;
     }
     unsigned lane = 0;
     int producer = consumer_awaited(c, &lane);
