@@ -66,7 +66,6 @@ int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer *
     mpp_consumer *c = calloc(1, sizeof *c);
     if (!c)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach a consumer");
-    c->timeout_ns = o->timeout_ms * 1000000;
     c->n_peers = m->l.producers;
     if (endpoint_attach(&c->end, m, 'c', o, err) < 0) {
         free(c);
@@ -332,7 +331,7 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
         if (producer != MPP_PRODUCER_ANY)
             s->shares[producer].hungry = true;
     } else if (outcome == MPP_OK) {
-        c->starving_since_ns = 0;
+        c->end.waited_ns = 0;
     }
     return outcome;
 }

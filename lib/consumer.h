@@ -30,7 +30,6 @@ struct mpp_consumer {
     unsigned n_streams, n_peers;
     inlet *inlets; /* lane by lane */
     unsigned n_inlets;
-    int64_t timeout_ns, starving_since_ns;
 };
 
 /* For wait.c. */

@@ -515,7 +515,8 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
                     .n_all = m->l.producers + m->l.consumers,
                     .events = -1,
                     .since_ns = mpp_now(),
-                    .attach_timeout_ns = o->attach_timeout_ms * 1000000};
+                    .attach_timeout_ns = o->attach_timeout_ms * 1000000,
+                    .timeout_ns = o->timeout_ms * 1000000};
     if (streams_take(e, o, err) < 0)
         return -1;
     e->sockets = calloc(e->n_lanes, sizeof *e->sockets);

@@ -43,6 +43,9 @@ typedef struct endpoint {
     uint32_t peers_seen;
     bool barrier; /* waiting for every participant */
     int64_t since_ns, attach_timeout_ns;
+    int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
+    int64_t waiting_since_ns;      /* what is published while one wait goes on in slices */
+    bool held;                     /* somebody was stopped when we last looked */
 } endpoint;
 
 /* 0, or -1 with *err as mpp_producer_attach() says. */

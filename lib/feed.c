@@ -66,7 +66,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
         memcpy(room, data, n);
         outlet_add(o, n, records);
     }
-    p->blocked_since_ns = 0;
+    p->end.waited_ns = 0;
     return MPP_OK;
 }
 
@@ -245,7 +245,7 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
     ssize_t got = read_some(fd, room, want);
     if (got < 0)
         return read_failed(p, err);
-    p->blocked_since_ns = 0;
+    p->end.waited_ns = 0;
     uint64_t records = s->split.records, start = s->offset - s->split.in_record;
     size_t end;
     bool good = splitter_scan(&s->split, room, (size_t)got, &end);

@@ -92,13 +92,13 @@ typedef struct layout_slot {
     _Atomic uint32_t mail;  /* producer: control messages sent to it.  W: consumers, add release [C3].  R: [C4] */
     uint8_t pad0[48];
 
-    _Atomic uint32_t armed;      /* W: owner arms [D1]; any waker exchanges to 0 [D2] */
-    _Atomic uint32_t activity;   /* mpp_activity, relaxed, for the snapshot */
-    _Atomic uint64_t since_ns;   /* CLOCK_MONOTONIC, relaxed */
-    _Atomic uint32_t waits_for;  /* the peer's index + 1 when it waits for space or data of one, else 0 */
-    _Atomic int32_t command;     /* the process behind it, 0: none; as pid: for messages and questions only */
-    char label[32];              /* R: snapshot; bytes may be torn, never trusted to end */
-    _Atomic uint64_t resumed_ns; /* when it last went on after a signal, perhaps after it was stopped */
+    _Atomic uint32_t armed;     /* W: owner arms [D1]; any waker exchanges to 0 [D2] */
+    _Atomic uint32_t activity;  /* mpp_activity, relaxed, for the snapshot */
+    _Atomic uint64_t since_ns;  /* CLOCK_MONOTONIC, relaxed */
+    _Atomic uint32_t waits_for; /* the peer's index + 1 when it waits for space or data of one, else 0 */
+    _Atomic int32_t command;    /* the process behind it, 0: none; as pid: for messages and questions only */
+    char label[32];             /* R: snapshot; bytes may be torn, never trusted to end */
+    uint8_t pad1[8];
 
     layout_cause cause; /* written before [F1], read after [F2]; never changes once header.cause names it */
 } layout_slot;

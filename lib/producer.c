@@ -65,7 +65,6 @@ int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer *
     if (!p)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach a producer");
     p->runs = o->runs;
-    p->timeout_ns = o->timeout_ms * 1000000;
     if (endpoint_attach(&p->end, m, 'p', o, err) < 0) {
         free(p);
         return -1;

@@ -39,10 +39,9 @@ struct mpp_producer {
     uint32_t peers_seen; /* when we last looked who had left */
     unsigned runs;
     bool counting, over;
-    bool closed;                          /* mpp_service() has said so */
-    bool nobody_asked;                    /* a record that anybody may have waits for somebody who wants it */
-    int64_t idle_since_ns;                /* since when nobody was there to ask, 0: somebody is */
-    int64_t timeout_ns, blocked_since_ns; /* 0: not blocked, or something has moved since */
+    bool closed;           /* mpp_service() has said so */
+    bool nobody_asked;     /* a record that anybody may have waits for somebody who wants it */
+    int64_t idle_since_ns; /* since when nobody was there to ask, 0: somebody is */
     key_scratch scratch;
     unsigned char *framed; /* mpp_try_produce: the record with its framing */
     size_t framed_size;

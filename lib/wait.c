@@ -48,15 +48,24 @@ static void disarm_slots(const endpoint *e)
         doorbell_disarm(endpoint_slot(e, i));
 }
 
+/* One wait for data or space that goes on in slices is one wait. */
+static int64_t waiting_since(endpoint *e)
+{
+    if (e->waited_ns == 0)
+        e->waiting_since_ns = mpp_now();
+    return e->waiting_since_ns;
+}
+
 static void arm_producer(mpp_producer *p, mpp_activity activity)
 {
     producer_arm(p);
+    int64_t since = waiting_since(&p->end);
     outlet *o = producer_blocked(p);
     if (o)
-        endpoint_publish(&p->end, MPP_WAITING_SPACE, o->lane, o->consumer + 1, mpp_now());
+        endpoint_publish(&p->end, MPP_WAITING_SPACE, o->lane, o->consumer + 1, since);
     else
         endpoint_publish(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity,
-                         0, 0, mpp_now());
+                         0, 0, since);
     arm_slots(&p->end, o ? LAYOUT_WANTS_SPACE : 0);
 }
 
@@ -64,10 +73,11 @@ static void arm_consumer(mpp_consumer *c, mpp_activity activity)
 {
     unsigned lane = 0;
     consumer_arm(c);
+    int64_t since = waiting_since(&c->end);
     bool hungry = consumer_hungry(c);
     int awaited = hungry ? consumer_awaited(c, &lane) : -1;
     endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, lane,
-                     (unsigned)(awaited + 1), mpp_now());
+                     (unsigned)(awaited + 1), since);
     arm_slots(&c->end, hungry ? LAYOUT_WANTS_DATA : 0);
 }
 
@@ -153,7 +163,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
-static int64_t start_deadline(mpp_producer *p)
+static int64_t producer_deadline(mpp_producer *p)
 {
     unsigned peer;
     endpoint *e = &p->end;
@@ -177,16 +187,6 @@ static int64_t start_deadline(mpp_producer *p)
     return p->idle_since_ns + e->attach_timeout_ns;
 }
 
-static int64_t producer_deadline(mpp_producer *p)
-{
-    int64_t deadline = start_deadline(p);
-    if (!p->timeout_ns || !producer_blocked(p))
-        return deadline;
-    if (!p->blocked_since_ns)
-        p->blocked_since_ns = mpp_now();
-    return earlier(deadline, p->blocked_since_ns + p->timeout_ns);
-}
-
 static int64_t consumer_deadline(mpp_consumer *c)
 {
     endpoint *e = &c->end;
@@ -198,11 +198,6 @@ static int64_t consumer_deadline(mpp_consumer *c)
     for (unsigned i = 0; e->attach_timeout_ns && i < c->n_inlets; i++)
         if (consumer_awaits(c, &c->inlets[i]) && never_came(e, c->inlets[i].lane, c->inlets[i].producer))
             deadline = e->since_ns + e->attach_timeout_ns;
-    if (c->timeout_ns) {
-        if (!c->starving_since_ns)
-            c->starving_since_ns = mpp_now();
-        deadline = earlier(deadline, c->starving_since_ns + c->timeout_ns);
-    }
     return deadline;
 }
 
@@ -225,22 +220,35 @@ static bool stopped(int32_t pid)
     return state == 'T' || state == 't';
 }
 
-/* Stopped or traced processes are not late, and neither is who waits for one: until when does time not count?  now: while
- * any participant of our lanes, or its command, is stopped; else when the last of them went on. */
-static int64_t excused_until(const endpoint *e, int64_t now)
+/* Is any participant of our lanes, or its command, stopped or traced?  Nobody is late then, nor is who waits for one. */
+static bool anybody_stopped(const endpoint *e)
 {
-    int64_t until = 0;
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
         for (unsigned at = 0; at < e->n_all; at++) {
             layout_slot *s = mesh_slot(e->mesh, e->lanes[lane] * e->n_all + at);
-            if (load_acquire(&s->state) != LAYOUT_LIVE) /* [L2] */
-                continue;
-            if (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command)))
-                return now;
-            int64_t went_on = (int64_t)load_relaxed(&s->resumed_ns);
-            until = went_on > until && went_on < now ? went_on : until;
+            if (load_acquire(&s->state) == LAYOUT_LIVE && /* [L2] */
+                (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command))))
+                return true;
         }
-    return until;
+    return false;
+}
+
+/* --timeout is waited for in slices, and one counts only when nobody was stopped at its beginning or end.  So a stop that
+ * ends just before the time is up is seen, and so is our own, of which we know nothing: a slice counts once, however
+ * late we wake from it. */
+static int64_t slice(const endpoint *e)
+{
+    return e->timeout_ns / 16 + 1000000;
+}
+
+/* We slept for `slept` in want of data or space; whole: nothing woke us.  Is the time up? */
+static bool patience_over(endpoint *e, int64_t slept, bool whole)
+{
+    bool held = whole ? anybody_stopped(e) : e->held;
+    if (!held && !e->held)
+        e->waited_ns += slept < slice(e) ? slept : slice(e);
+    e->held = held;
+    return e->waited_ns >= e->timeout_ns;
 }
 
 static void producer_starved(mpp_producer *p, int64_t now)
@@ -250,29 +258,20 @@ static void producer_starved(mpp_producer *p, int64_t now)
     char who[96];
     if (!o)
         return;
-    int64_t excused = excused_until(e, now);
-    if (excused > p->blocked_since_ns) {
-        p->blocked_since_ns = excused;
-        return;
-    }
     unsigned number = layout_slot_number(&e->mesh->l, o->lane, 'c', o->consumer);
     layout_slot *s = mesh_slot(e->mesh, number);
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_fail(e, MPP_S_TIMEOUT, false, "%s took nothing for %.1f s (--timeout); it has been %s for %.1f s", who,
-                  (double)p->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double)e->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
                   (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
 }
 
-static void producer_timed_out(mpp_producer *p, int64_t now)
+static void producer_timed_out(mpp_producer *p)
 {
     unsigned peer = 0;
     endpoint *e = &p->end;
     if (e->barrier) {
         barrier_timed_out(e);
-        return;
-    }
-    if (p->timeout_ns && p->blocked_since_ns && now >= p->blocked_since_ns + p->timeout_ns) {
-        producer_starved(p, now);
         return;
     }
     bool waits = producer_waits_for(p, &peer);
@@ -292,11 +291,6 @@ static void consumer_starved(mpp_consumer *c, int64_t now)
 {
     endpoint *e = &c->end;
     char who[96];
-    int64_t excused = excused_until(e, now);
-    if (excused > c->starving_since_ns) {
-        c->starving_since_ns = excused;
-        return;
-    }
     unsigned lane = 0;
     int producer = consumer_awaited(c, &lane);
     if (producer < 0)
@@ -305,19 +299,15 @@ static void consumer_starved(mpp_consumer *c, int64_t now)
     layout_slot *s = mesh_slot(e->mesh, number);
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_fail(e, MPP_S_TIMEOUT, false, "no record came from %s for %.1f s (--timeout); it has been %s for %.1f s",
-                  who, (double)c->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  who, (double)e->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
                   (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
 }
 
-static void consumer_timed_out(mpp_consumer *c, int64_t now)
+static void consumer_timed_out(mpp_consumer *c)
 {
     endpoint *e = &c->end;
     if (e->barrier) {
         barrier_timed_out(e);
-        return;
-    }
-    if (c->timeout_ns && c->starving_since_ns && now >= c->starving_since_ns + c->timeout_ns) {
-        consumer_starved(c, now);
         return;
     }
     for (unsigned i = 0; i < c->n_inlets; i++)
@@ -330,22 +320,12 @@ static void consumer_timed_out(mpp_consumer *c, int64_t now)
         }
 }
 
-static void resumed(const endpoint *e, int64_t now)
-{
-    for (unsigned i = 0; i < e->n_lanes; i++)
-        store_relaxed(&endpoint_slot(e, i)->resumed_ns, (uint64_t)now);
-}
-
 static void clocks_restart(mpp_producer *p, mpp_consumer *c, int64_t now)
 {
     if (p)
-        resumed(&p->end, now);
+        p->end.since_ns = now, p->idle_since_ns = 0;
     if (c)
-        resumed(&c->end, now);
-    if (p)
-        p->end.since_ns = now, p->idle_since_ns = p->blocked_since_ns = 0;
-    if (c)
-        c->end.since_ns = now, c->starving_since_ns = 0;
+        c->end.since_ns = now;
 }
 
 /* We slept past the deadline by more than scheduling explains: we were stopped, and so, perhaps, were all.  Everybody
@@ -365,9 +345,9 @@ static void timed_out(mpp_producer *p, mpp_consumer *c, int64_t due)
         return;
     int64_t of_producer = p ? producer_deadline(p) : 0, of_consumer = c ? consumer_deadline(c) : 0;
     if (of_producer && now >= of_producer)
-        producer_timed_out(p, now);
+        producer_timed_out(p);
     if (of_consumer && now >= of_consumer)
-        consumer_timed_out(c, now);
+        consumer_timed_out(c);
 }
 
 /* ---- sleeping ----------------------------------------------------------------------------------- */
@@ -400,7 +380,10 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
 {
     int64_t before = mpp_now();
     int64_t ours = earlier(p ? producer_deadline(p) : 0, c ? consumer_deadline(c) : 0);
-    int woken = sleep_until(set, n, earlier(deadline, ours));
+    bool space = p && p->end.timeout_ns && producer_blocked(p);
+    bool data = c && c->end.timeout_ns && consumer_hungry(c) && !c->end.barrier;
+    int64_t slices = earlier(space ? before + slice(&p->end) : 0, data ? before + slice(&c->end) : 0);
+    int woken = sleep_until(set, n, earlier(earlier(deadline, ours), slices));
     int e = errno;
     int64_t now = mpp_now();
     account(p, c, now - before);
@@ -408,6 +391,10 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
         clocks_restart(p, c, now);
     if (woken == 0 && ours && now >= ours)
         timed_out(p, c, ours > before ? ours : before);
+    if (space && patience_over(&p->end, now - before, woken == 0))
+        producer_starved(p, now);
+    if (data && patience_over(&c->end, now - before, woken == 0))
+        consumer_starved(c, now);
     if (woken == 0 && !(deadline && now >= deadline))
         woken = 1; /* our own deadline: something to look at */
     if (set[0].revents && p)

@@ -48,7 +48,7 @@ setup_file() {
 @test "load-balanced workers over one big file" {
     for _ in {1..5}; do cat "$BATS_FILE_TMPDIR"/text.?; done >big
     m=$(mpp-create -c 4 -P any)
-    mpp-produce "$m" big &
+    mpp-produce "$m" --barrier big &
     mpp-consume "$m" --all -- sh -c 'tr [:lower:] [:upper:] >out.$MPP_INDEX'
     wait $!
     same_lines <(cat out.*) <(tr '[:lower:]' '[:upper:]' <big)

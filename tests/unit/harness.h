@@ -106,7 +106,7 @@ static inline bool harness_unshare(void)
 static inline void harness_begin(unsigned seconds)
 {
     harness.owner = getpid();
-    harness.private_shm = harness_unshare() && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+    harness.private_shm = harness_unshare() && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
                           mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
     strcpy(harness.directory, "/tmp/mppu-XXXXXX");
     if (!mkdtemp(harness.directory))
@@ -160,6 +160,22 @@ static inline mpp_mesh *harness_mesh(const mpp_mesh_options *o)
     if (mpp_mesh_create(o, &m, &err) < 0)
         bail_out("cannot make a mesh: %s", err.text);
     return m;
+}
+
+/* 1 x 1, one stream of lines, the smallest ring. */
+static inline mpp_mesh_options harness_smallest(void)
+{
+    return (mpp_mesh_options){.producers = 1, .consumers = 1, .ring_size = 64 << 10};
+}
+
+/* What opening it says; *err is filled in by either outcome. */
+static inline mpp_status harness_try_open(const char *id, mpp_error *err)
+{
+    mpp_mesh *m = NULL;
+    *err = (mpp_error){.status = MPP_S_DONE};
+    if (mpp_mesh_open(id, &m, err) == 0)
+        mpp_mesh_close(&m);
+    return err->status;
 }
 
 static inline mpp_mesh *harness_open(const char *id)
