@@ -261,6 +261,42 @@ static void test_detach_cancels(void)
     rig_close(&r);
 }
 
+/* Parts of a record longer than the ring have gone to all when one of them has enough. */
+static void test_cancel_inside_a_long_record(bool broadcast)
+{
+    rig r;
+    enum { LONG = 3 * RIG_RING };
+    char *record = malloc(LONG);
+    mpp_stream_options stream = {
+        .name = "0", .format = {MPP_DELIMITED, '\n', 0}, .partition = broadcast ? "broadcast" : "round-robin"};
+    mpp_mesh_options o = rig_options(&stream, 1, 2);
+    memset(record, 'x', LONG);
+    rig_open(&r, &o, 2, false);
+    rig_ask(&r, 0);
+    mpp_outcome begun = mpp_try_produce(r.p, 0, record, LONG);
+    mpp_cancel(r.c[0], 0);
+    mpp_service(r.p);
+    mpp_outcome outcome = rig_put(&r, 0, record, LONG);
+    rig_put(&r, 0, "short", 5);
+    mpp_end(r.p, 0);
+    bool closed = rig_await(&r, 1, 0) == MPP_CLOSED;
+    size_t n = broadcast ? LONG + 7 : 6;
+    ok(begun == MPP_WOULD_BLOCK && outcome == MPP_OK && closed && r.got[1][0].n == n && r.got[0][0].n == 0,
+       "%s: one cancels inside a record longer than the ring: the other gets its own (%zu bytes), it nothing",
+       broadcast ? "broadcast" : "round robin", r.got[1][0].n);
+    bool asked = false;
+    for (unsigned tries = 0; tries < RIG_PATIENCE && !asked; tries++) {
+        rig_turn(&r);
+        asked = rig_ask(&r, 0);
+    }
+    rig_put(&r, 0, "again", 5);
+    rig_put(&r, 0, "again", 5);
+    ok(asked && rig_finish(&r, 0) && r.got[0][0].n == (broadcast ? 12 : 6) && r.torn == 0,
+       "and of the next run both get everything, and nothing of the record that was given up");
+    free(record);
+    rig_close(&r);
+}
+
 /* ---- the ends --------------------------------------------------------------------------------------- */
 
 static void test_failure_comes_after_the_data(bool full)
@@ -407,6 +443,8 @@ int main(void)
     test_cancel_before_the_start();
     test_comes_and_goes();
     test_detach_cancels();
+    test_cancel_inside_a_long_record(false);
+    test_cancel_inside_a_long_record(true);
     test_failure_comes_after_the_data(false);
     test_failure_comes_after_the_data(true);
     test_first_failure_stays();

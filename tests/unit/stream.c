@@ -178,6 +178,70 @@ static void test_left_alone(size_t length)
     rig_close(&r);
 }
 
+/* ---- reserve and commit ------------------------------------------------------------------------------- */
+
+/* Room is filled in one's own time: whatever happens before the commit, what was committed comes. */
+static void test_reserved(const char *meanwhile, void (*act)(rig *r), size_t expected)
+{
+    rig r;
+    void *room = NULL;
+    mpp_mesh_options o = rig_options(NULL, 0, 2);
+    rig_open(&r, &o, 2, false);
+    rig_ask(&r, 0);
+    mpp_try_produce(r.p, 0, "before", 6);
+    mpp_outcome outcome = mpp_reserve(r.p, 0, 0, 100, &room);
+    act(&r);
+    if (outcome == MPP_OK)
+        memcpy(room, "reserved\n", 9);
+    mpp_commit(r.p, 0, 0, 9, 1);
+    mpp_try_produce(r.p, 0, "after", 5);
+    rig_finish(&r, 0);
+    ok(outcome == MPP_OK && r.torn == 0 && r.got[0][0].n == expected, "%s between reserve and commit: %s (%zu bytes)",
+       meanwhile, expected ? "the record comes" : "it is dropped", r.got[0][0].n);
+    rig_close(&r);
+}
+
+static void act_flush(rig *r)
+{
+    mpp_flush(r->p);
+}
+static void act_wait(rig *r)
+{
+    mpp_wait(r->p, NULL, MPP_READING_INPUT, NULL, 0, 1);
+    mpp_service(r->p);
+}
+static void act_other_consumer(rig *r)
+{
+    mpp_try_produce(r->p, 0, "to the other", 12);
+    mpp_flush(r->p);
+}
+static void act_cancel(rig *r)
+{
+    mpp_cancel(r->c[0], 0);
+    mpp_service(r->p);
+}
+static void act_cancel_all(rig *r)
+{
+    mpp_cancel(r->c[0], 0);
+    mpp_cancel(r->c[1], 0);
+    mpp_service(r->p);
+}
+static void act_nothing(rig *r)
+{
+    (void)r;
+}
+
+static void test_reserve(void)
+{
+    harness.step = "reserve and commit";
+    test_reserved("nothing", act_nothing, 16);
+    test_reserved("a flush", act_flush, 16);
+    test_reserved("a wait and a look at the mail", act_wait, 16);
+    test_reserved("a record to another consumer", act_other_consumer, 22);
+    test_reserved("a cancel", act_cancel, 0);
+    test_reserved("everybody's cancel", act_cancel_all, 0);
+}
+
 /* ---- mpp_fill and the ends of inputs ---------------------------------------------------------------- */
 
 typedef struct filled {
@@ -350,6 +414,7 @@ int main(void)
     test_not_of_the_format();
     test_left_alone(1000);
     test_left_alone(2 * FRAME_MAX);
+    test_reserve();
     test_inputs();
     test_one_thread_never_sleeps_for_ever();
     ok(rig_leftovers == 0, "every mesh goes with its last participant");
