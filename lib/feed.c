@@ -419,6 +419,7 @@ mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, siz
     if (o->len)
         outlet_publish(o, &p->end);
     *data = outlet_room(o, &p->end, stream, len, frame_max(p));
+    o->reserved = *data != NULL;
     return *data ? MPP_OK : blocked(p);
 }
 
@@ -430,6 +431,7 @@ void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len,
         s->dropped += records;
         return;
     }
+    o->reserved = false;
     outlet_add(o, len, records);
     s->records += records;
     s->bytes += len;

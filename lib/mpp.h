@@ -236,7 +236,7 @@ mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err);
  * the commit; the caller fills it with whole records (framing included) and commits at most len bytes.
  * mpp_reserve: MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED (this consumer has enough), MPP_GONE;
  * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max().  mpp_commit publishes, or drops what the consumer has
- * cancelled since. */
+ * cancelled since.  Between the two nothing else may be produced to this consumer in the stream's lane. */
 size_t mpp_frame_max(const mpp_producer *p);
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data);
 void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records);

@@ -102,7 +102,7 @@ void outlet_publish(outlet *o, endpoint *e)
 {
     if (o->stream >= 0 && o->len)
         outlet_publish_now(o, e);
-    else if (!o->extra)
+    else if (!o->extra && !o->reserved)
         o->stream = -1;
 }
 
@@ -121,6 +121,7 @@ void outlet_drop(outlet *o, unsigned stream)
     o->stream = -1;
     o->len = o->extra = 0;
     o->records = 0;
+    o->reserved = false;
 }
 
 unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, size_t limit)

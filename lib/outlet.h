@@ -18,6 +18,7 @@ typedef struct outlet {
     int stream;       /* whose frame is open, -1: none */
     uint32_t len;     /* whole records in the open frame */
     uint32_t extra;   /* bytes of an unfinished record behind them */
+    bool reserved;    /* the open frame is the caller's to fill: mpp_reserve */
     uint64_t records; /* in the open frame */
     uint64_t due;     /* bytes published and not told */
     uint64_t need;    /* bytes of room that somebody waits for, 0: nobody */

@@ -58,6 +58,15 @@ static void producer_free(mpp_producer *p)
     free(p);
 }
 
+/* Messages ever sent to us, over all lanes. */
+static uint32_t mail_of(const mpp_producer *p)
+{
+    uint32_t mail = 0;
+    for (unsigned lane = 0; lane < p->end.n_lanes; lane++)
+        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail); /* [C4] pairs with [C3] */
+    return mail;
+}
+
 int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer **out, mpp_error *err)
 {
     *out = NULL;
@@ -76,7 +85,7 @@ int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer *
         producer_free(p);
         return -1;
     }
-    p->mail_seen = UINT32_MAX; /* messages may wait already */
+    p->mail_seen = mail_of(p) - 1; /* messages may wait already */
     *out = p;
     return 0;
 }
@@ -187,9 +196,7 @@ static bool take_message(mpp_producer *p, unsigned lane_position, unsigned j, co
 
 static void take_messages(mpp_producer *p)
 {
-    uint32_t mail = 0;
-    for (unsigned lane = 0; lane < p->end.n_lanes; lane++)
-        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail); /* [C4] pairs with [C3] */
+    uint32_t mail = mail_of(p);
     if (mail == p->mail_seen)
         return;
     p->mail_seen = mail;
@@ -387,10 +394,7 @@ bool producer_ready(mpp_producer *p)
 {
     if (p->end.barrier) /* nothing is begun before everybody is there */
         return endpoint_gone(&p->end) || endpoint_everybody(&p->end);
-    uint32_t mail = 0;
-    for (unsigned lane = 0; lane < p->end.n_lanes; lane++)
-        mail += load_acquire(&endpoint_slot(&p->end, lane)->mail);                            /* [C4] */
-    if (mail != p->mail_seen || (!p->closed && load_acquire(&p->end.mesh->header->closed)) || /* [K2] */
+    if (mail_of(p) != p->mail_seen || (!p->closed && load_acquire(&p->end.mesh->header->closed)) || /* [K2] */
         endpoint_gone(&p->end))
         return true;
     for (unsigned i = 0; i < p->n_outlets; i++)

@@ -177,39 +177,97 @@ static void test_partitions(void)
     test_any_sleeps();
 }
 
-/* Five streams in one, two or five lanes, each record of a random stream; all are read. */
-static void test_lanes(unsigned lanes)
-{
+/* Five streams, each of another format, and what is to go through them. */
+typedef struct five {
     rig r;
     input in[RIG_STREAMS];
-    mpp_stream_options streams[RIG_STREAMS];
+    unsigned done[RIG_STREAMS]; /* records, where they go one by one */
+    int fds[RIG_STREAMS];       /* where they are read from a file; -1: at its end */
+    bool good;
+} five;
+
+static void five_open(five *f, unsigned lanes, unsigned consumers)
+{
     static const char *const names[RIG_STREAMS] = {"a", "b", "c", "d", "e"};
+    mpp_stream_options streams[RIG_STREAMS];
+    *f = (five){.good = true};
     for (unsigned s = 0; s < RIG_STREAMS; s++) {
-        in[s] = input_random(&formats[s].format, 200000, MAX_RECORD);
-        streams[s] = (mpp_stream_options){.name = names[s], .format = in[s].format};
+        f->in[s] = input_random(&formats[s].format, 200000, MAX_RECORD);
+        f->fds[s] = file_of(f->in[s].framed.data, f->in[s].framed.n);
+        streams[s] = (mpp_stream_options){.name = names[s], .format = f->in[s].format, .partition = "broadcast"};
     }
-    mpp_mesh_options o = rig_options(streams, RIG_STREAMS, 1);
+    mpp_mesh_options o = rig_options(streams, RIG_STREAMS, consumers);
     o.lanes = lanes;
-    rig_open(&r, &o, 1, false);
-    bool good = true;
+    rig_open(&f->r, &o, 1, false);
     for (unsigned s = 0; s < RIG_STREAMS; s++)
-        good &= rig_ask(&r, s);
-    unsigned done[RIG_STREAMS] = {0};
-    for (unsigned left = RIG_STREAMS; left && good;) {
+        f->good &= rig_ask(&f->r, s);
+}
+
+/* Has everything come out of all of them? */
+static bool five_close(five *f)
+{
+    for (unsigned s = 0; s < RIG_STREAMS; s++) {
+        f->good &= rig_finish(&f->r, s);
+        for (unsigned j = 0; j < f->r.consumers; j++)
+            f->good &= bytes_equal(&f->r.got[j][s], &f->in[s].framed);
+        input_free(&f->in[s]);
+        if (f->fds[s] >= 0)
+            close(f->fds[s]);
+    }
+    f->good &= f->r.torn == 0;
+    rig_close(&f->r);
+    return f->good;
+}
+
+static void test_lanes(unsigned lanes)
+{
+    five f;
+    five_open(&f, lanes, 1);
+    for (unsigned left = RIG_STREAMS; left > 0 && f.good;) {
         unsigned s = (unsigned)tap_random(RIG_STREAMS);
         size_t n;
-        if (done[s] == in[s].n)
+        if (f.done[s] == f.in[s].n)
             continue;
-        const unsigned char *body = body_of(&in[s], done[s]++, &n);
-        good &= rig_put(&r, s, body, n) == MPP_OK;
-        left -= done[s] == in[s].n;
+        const unsigned char *body = body_of(&f.in[s], f.done[s]++, &n);
+        f.good &= rig_put(&f.r, s, body, n) == MPP_OK;
+        left -= f.done[s] == f.in[s].n;
     }
-    for (unsigned s = 0; s < RIG_STREAMS; s++) {
-        good &= rig_finish(&r, s) && bytes_equal(&r.got[0][s], &in[s].framed);
-        input_free(&in[s]);
+    ok(five_close(&f), "five streams in %u lanes are each read whole and in order", lanes);
+}
+
+/* One read(2) of a stream's file; false: there was no room. */
+static bool five_fill(five *f, unsigned s)
+{
+    size_t n;
+    mpp_error err;
+    size_t limit = 1 + (size_t)tap_random(tap_random(3) ? 200 : 20000);
+    mpp_outcome outcome = mpp_fill(f->r.p, s, f->fds[s], limit, &n, &err);
+    f->good &= outcome == MPP_OK || outcome == MPP_WOULD_BLOCK;
+    if (outcome == MPP_OK && n == 0) {
+        f->good &= fill_end(&f->r, s, &err) == MPP_OK;
+        close(f->fds[s]);
+        f->fds[s] = -1;
     }
-    ok(good && !r.torn, "five streams in %u lanes are each read whole and in order", lanes);
-    rig_close(&r);
+    return outcome != MPP_WOULD_BLOCK;
+}
+
+/* A few bytes of each at a time, in any order: records begun in one frame go on behind those of others. */
+static void test_files_in_a_lane(unsigned consumers)
+{
+    five f;
+    five_open(&f, 1, consumers);
+    for (unsigned left = RIG_STREAMS, stuck = 0; left > 0 && f.good && stuck < RIG_PATIENCE;) {
+        unsigned s = (unsigned)tap_random(RIG_STREAMS);
+        if (f.fds[s] < 0)
+            continue;
+        bool moved = five_fill(&f, s);
+        stuck = moved ? 0 : stuck + 1;
+        if (!moved)
+            rig_turn(&f.r);
+        left -= f.fds[s] < 0;
+    }
+    ok(five_close(&f), "five files read in turns into one lane for %u consumers come out whole and in order",
+       consumers);
 }
 
 /* ---- shared lanes: what one stream's reader must not have to wait for ------------------------------- */
@@ -311,6 +369,8 @@ static void test_shared_lanes(void)
     test_lanes(1);
     test_lanes(2);
     test_lanes(RIG_STREAMS);
+    test_files_in_a_lane(1);
+    test_files_in_a_lane(2);
     test_end_before_a_lane_mate();
     test_batch_beside_a_lane_mate();
     test_release_after_the_next_start();
