@@ -472,7 +472,8 @@ static void test_child_lives_on(void)
         kill(atoi(line), SIGKILL);
         harness_reap(atoi(line));
     }
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     prctl(PR_SET_CHILD_SUBREAPER, 0);
     mpp_consumer_detach(&s.c);
     door_close(&d);

@@ -1,7 +1,7 @@
 /* Doorbells: no wake-up is lost, whoever sleeps, and a bell that nobody hears harms nobody.
  *
  * The watchdog is the test: a lost wake-up is a sleep without end.  TOKENS=1000000 prog hands over as many where
- * each costs a wake-up or two (two minutes, more or less). */
+ * each costs a wake-up or two (a minute or two). */
 #include "doorbell.h"
 #include "atomics.h"
 #include "harness.h"
