@@ -22,7 +22,7 @@ one_record() { # CONSUMER-COMMAND...
     local m begin p
     m=$(mpp-create)
     begin=${EPOCHREALTIME/./}
-    mpp-produce "$m" -- seq 1 1000000000 &
+    mpp-produce "$m" -- "${source[@]}" &
     p=$!
     "$@" "$m" >got
     wait $p
@@ -30,6 +30,8 @@ one_record() { # CONSUMER-COMMAND...
     same got <(echo 1)
     assert_equal "$(no_process_is_left)" ""
 }
+
+source=(seq 1 1000000000)
 
 with_head() { # MESH
     mpp-consume "$1" | head -n 1
@@ -60,6 +62,15 @@ with_a_command() {
         one_record with_n
         one_record with_a_command
     done
+    fast_enough measured
+}
+
+@test "the same with sources that do not notice by writing: they are told" {
+    source=(sh -c 'echo 1; exec sleep 1000')
+    for _ in {1..5}; do one_record with_head; done
+    # What a shell has started is told as well.
+    source=(sh -c 'echo 1; sleep 1000 | sleep 1000; sleep 1000')
+    for _ in {1..5}; do one_record with_n; done
     fast_enough measured
 }
 

@@ -343,6 +343,19 @@ it_was_told() {
 EOF
 }
 
+@test "nor does it see the end of its input when its consumer is killed" {
+    for other in "$silent" "-- yes"; do
+        for _ in 1 2 3; do
+            noted "$other"
+            kill -KILL "${pid[c0]}"
+            for who in p0 p1; do exits 4 "${pid[$who]}"; done
+            exits 137 "${pid[c0]}" 2>/dev/null
+            wait_for eval '[[ -z $(started) ]]'
+            same notes <(echo ready)
+        done
+    done
+}
+
 @test "a command that obeys no SIGTERM is killed, without seeing the end of its input" {
     mkfifo now
     m=$(mpp-create)

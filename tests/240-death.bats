@@ -342,14 +342,17 @@ has_ended() { # PID
     [[ ! -e /proc/$1 || $(cut -d ' ' -f 3 "/proc/$1/stat") == Z ]]
 }
 
-@test "what a killed participant had started does not outlive it" {
-    for state in producer_reads producer_waits_for_its_command consumer_waits_for_its_command; do
-        reach $state
-        command=$(pgrep -P "${pid[$victim]}" sleep)
-        kill -KILL "${pid[$victim]}"
-        wait_for has_ended "$command"
-        for who in $others; do exits 4 "${pid[$who]}"; done
-        exits 137 "${pid[$victim]}" 2>/dev/null
+@test "what a killed participant had started does not outlive it, nor what that had started" {
+    for some in "$some" 'seq -f "$MPP_INDEX %.0f" 100; (sleep 1000; sleep 1000) | sleep 1000; sleep 1000'; do
+        for state in producer_reads producer_waits_for_its_command consumer_waits_for_its_command; do
+            reach $state
+            mapfile -t commands < <(pgrep -g "$(pgrep -P "${pid[$victim]}" -x 'sh|sleep')")
+            ((${#commands[@]} > 0))
+            kill -KILL "${pid[$victim]}"
+            for command in "${commands[@]}"; do wait_for has_ended "$command"; done
+            for who in $others; do exits 4 "${pid[$who]}"; done
+            exits 137 "${pid[$victim]}" 2>/dev/null
+        done
     done
 }
 
