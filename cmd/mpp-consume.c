@@ -347,17 +347,19 @@ static void wait_for_something(job *j, mpp_activity activity)
         return;
     unsigned n = 0;
     int64_t deadline = progress_next(&j->who.progress);
-    set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     for (unsigned i = 0; i < j->n_sinks; i++) {
         sink *s = &j->sinks[i];
-        if (s->state == SINK_OPEN && s->out.fd >= 0 && !s->linger_until)
-            set[n++] = (struct pollfd){.fd = s->out.fd, .events = sink_empty(s) ? 0 : POLLOUT};
+        if (s->state == SINK_OPEN && s->out.fd >= 0 && !s->linger_until) {
+            set[n] = (struct pollfd){.fd = s->out.fd, .events = sink_empty(s) ? 0 : POLLOUT};
+            participant_first(set, n++, !sink_empty(s) && activity != MPP_WRITING_OUTPUT);
+        }
         if (s->has_command && s->command.pidfd >= 0)
             set[n++] = (struct pollfd){.fd = s->command.pidfd, .events = POLLIN};
         if (!sink_empty(s))
             activity = MPP_WRITING_OUTPUT;
         deadline = participant_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
     }
+    set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) > 0)
         for (unsigned i = 0; i < j->n_sinks; i++)
             sink_look(&j->sinks[i], &j->who.ok);

@@ -289,11 +289,11 @@ static void wait_for_something(job *j)
     unsigned n = 0;
     mpp_activity activity = MPP_COMPUTING;
     int64_t deadline = progress_next(&j->who.progress);
-    set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     for (unsigned i = 0; i < j->who.n_streams; i++) {
         line *l = &j->lines[i];
         if (l->need == NEED_INPUT) {
-            set[n++] = (struct pollfd){.fd = l->piece->io.fd, .events = POLLIN};
+            set[n] = (struct pollfd){.fd = l->piece->io.fd, .events = POLLIN};
+            participant_first(set, n++, activity != MPP_READING_INPUT);
             activity = MPP_READING_INPUT;
         } else if (l->need == NEED_COMMAND) {
             set[n++] = (struct pollfd){.fd = l->piece->command->pidfd, .events = POLLIN};
@@ -301,6 +301,7 @@ static void wait_for_something(job *j)
             activity = activity == MPP_COMPUTING ? MPP_WAITING_COMMAND : activity;
         }
     }
+    set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     mpp_wait(j->who.producer, NULL, activity, set, n, deadline);
     free(set);
 }

@@ -77,10 +77,11 @@ static unsigned stream_number(const request *r, const mpp_mesh *m)
 
 static void print_where(const request *r)
 {
-    mpp_mesh *m;
+    mpp_snapshot *taken;
     mpp_error error;
-    if (stat_open(r->mesh, &m, &error) < 0)
+    if (stat_take(r->mesh, &taken, &error) < 0)
         cli_die(&error);
+    const mpp_mesh *m = taken->mesh;
     const unsigned number = stream_number(r, m);
     const mpp_stream_info *s = mpp_mesh_stream(m, number);
     int consumer = mpp_mesh_where(m, number, r->where, strlen(r->where));
@@ -88,7 +89,7 @@ static void print_where(const request *r)
         cli_usage("the key does not decide where records of stream '%s' go: its partition is %s", s->name,
                   stat_partition(s->partition));
     printf("%d\n", consumer);
-    mpp_mesh_close(&m);
+    mpp_snapshot_free(&taken);
 }
 
 /* ---- list and mesh ------------------------------------------------------------------------------ */

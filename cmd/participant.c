@@ -228,7 +228,7 @@ void participant_barrier(participant *p)
 {
     struct pollfd set = {.fd = signals_fd(), .events = POLLIN};
     while (p->barrier && !signals_caught() && mpp_barrier(p->producer, p->consumer) == MPP_WOULD_BLOCK)
-        mpp_wait(p->producer, p->consumer, MPP_COMPUTING, &set, 1, 0);
+        mpp_wait(p->producer, p->consumer, MPP_WAITING_PEERS, &set, 1, 0);
 }
 
 /* ---- failures ----------------------------------------------------------------------------------- */

@@ -87,4 +87,14 @@ static inline int64_t participant_earlier(int64_t a, int64_t b)
     return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
+/* What the activity that mpp_wait() publishes is about comes first. */
+static inline void participant_first(struct pollfd *set, unsigned at, bool first)
+{
+    const struct pollfd was = set[0];
+    if (first) {
+        set[0] = set[at];
+        set[at] = was;
+    }
+}
+
 #endif

@@ -115,7 +115,6 @@ static json_t *counters(const mpp_counters *c)
     json_t *o = json_object();
 #define COUNTER(name, kind, unit, side, prose) set(o, #name, c->name == UINT64_MAX ? json_null() : number(c->name));
 #include "counters.def"
-#undef COUNTER
     return o;
 }
 

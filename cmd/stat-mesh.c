@@ -194,7 +194,6 @@ static column channel_columns[] = {
      .unit = #kind " " #counted,                                                                                       \
      .offset = offsetof(mpp_channel, counters.counter)},
 #include "counters.def"
-#undef COUNTER
 };
 
 /* The fullest, then where most time was lost to waiting for space, then for data. */

@@ -1,54 +1,10 @@
-/* stat-take.c - snapshots, taken so that no mesh can bring mpp-stat down */
+/* stat-take.c - snapshots, and what follows from them */
 #include "stat.h"
 
-#include "cli.h"
-
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-
-static volatile sig_atomic_t shrunk;
-
-/* A segment that somebody truncates raises SIGBUS where it is read.  A page of zeros in the hole lets the library
- * go on to a result that stat_take() throws away. */
-static void fill_hole(int signal_number, siginfo_t *info, void *context)
-{
-    (void)context;
-    const int saved = errno;
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t hole = (uintptr_t)info->si_addr & ~(page - 1);
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    shrunk = 1;
-    void *page_of_zeros = MAP_FAILED;
-    if (info->si_code == BUS_ADRERR)
-        page_of_zeros = mmap((void *)hole, page, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (page_of_zeros == MAP_FAILED)
-        signal(signal_number, SIG_DFL);
-    errno = saved;
-}
-
-static void guard(void)
-{
-    struct sigaction action = {.sa_sigaction = fill_hole, .sa_flags = SA_SIGINFO};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, NULL);
-    shrunk = 0;
-}
-
-/* Has the mesh shrunk since guard()?  Then *err says so. */
-static bool has_shrunk(const char *id, mpp_error *err)
-{
-    if (!shrunk)
-        return false;
-    *err = (mpp_error){.status = MPP_S_CORRUPT};
-    snprintf(err->text, sizeof err->text, "mesh %s: the segment was truncated while it was read", id);
-    return true;
-}
 
 /* A gather from a file or pipe does not look for records; nothing counted is not the same as none. */
 static void mark_uncounted(mpp_snapshot *s)
@@ -98,28 +54,10 @@ static void add_present_waits(mpp_snapshot *s)
 
 int stat_take(const char *id, mpp_snapshot **s, mpp_error *err)
 {
-    guard();
     int rc = mpp_snapshot_take(id, s, err);
-    if (has_shrunk(id, err)) {
-        if (rc == 0)
-            mpp_snapshot_free(s);
-        return -1;
-    }
     if (rc == 0) {
         mark_uncounted(*s);
         add_present_waits(*s);
-    }
-    return rc;
-}
-
-int stat_open(const char *id, mpp_mesh **m, mpp_error *err)
-{
-    guard();
-    int rc = mpp_mesh_open(id, m, err);
-    if (has_shrunk(id, err)) {
-        if (rc == 0)
-            mpp_mesh_close(m);
-        return -1;
     }
     return rc;
 }

@@ -36,10 +36,8 @@ void stat_summarize(const mpp_snapshot *s, stat_summary *m);
 /* Every mesh of this user, sorted by id.  To be freed.  The number, or -1 with errno. */
 int stat_list_take(stat_summary **list);
 
-/* mpp_snapshot_take() and mpp_mesh_open(), and an error where the segment shrinks while it is read.
- * A channel's records are UINT64_MAX where they were not counted; its times include the wait that goes on now. */
+/* mpp_snapshot_take(); a channel's records are UINT64_MAX where they were not counted; its times include the wait that goes on now. */
 int stat_take(const char *id, mpp_snapshot **s, mpp_error *err);
-int stat_open(const char *id, mpp_mesh **m, mpp_error *err);
 
 /* Nanoseconds since the mesh was made, by the real-time clock: a jump of that clock shows. */
 int64_t stat_age(const mpp_snapshot *s);

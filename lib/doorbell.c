@@ -63,11 +63,14 @@ void doorbell_ring(int from, const char *path)
     close(fresh);
 }
 
-void doorbell_drain(int fd)
+unsigned doorbell_drain(int fd)
 {
     char byte;
-    while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0 || errno == EINTR)
-        ;
+    unsigned times = 0;
+    ssize_t n;
+    while ((n = recv(fd, &byte, 1, MSG_DONTWAIT)) >= 0 || errno == EINTR)
+        times += n >= 0;
+    return times;
 }
 
 void doorbell_arm(layout_slot *s, uint32_t wants)

@@ -26,8 +26,8 @@ int doorbell_bind(const char *path);
 
 /* Send one byte; never waits.  A full socket has rung already, one that is not there has nobody to wake. */
 void doorbell_ring(int from, const char *path);
-/* Take what rang. */
-void doorbell_drain(int fd);
+/* Take what rang: so many times. */
+unsigned doorbell_drain(int fd);
 
 void doorbell_arm(layout_slot *s, uint32_t wants); /* LAYOUT_WANTS_...; includes the fence [D1] */
 void doorbell_disarm(layout_slot *s);

@@ -197,7 +197,7 @@ static void process_gone(endpoint *e, pid_t pid)
 void endpoint_heard(endpoint *e)
 {
     for (unsigned i = 0; i < e->n_lanes; i++)
-        doorbell_drain(e->sockets[i]);
+        count_add(&endpoint_slot(e, i)->doorbells, doorbell_drain(e->sockets[i]));
     struct epoll_event events[16];
     int n = epoll_wait(e->events, events, 16, 0);
     for (int i = 0; i < n; i++)
@@ -258,6 +258,35 @@ void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, u
         store_relaxed(&s->activity, (uint32_t)activity);
         store_relaxed(&s->waits_for, e->lanes[i] == lane ? waits_for : 0);
         store_relaxed(&s->since_ns, (uint64_t)since_ns);
+    }
+}
+
+void endpoint_slept(const endpoint *e, uint64_t ns)
+{
+    for (unsigned i = 0; i < e->n_lanes; i++) {
+        layout_slot *s = endpoint_slot(e, i);
+        switch (e->said) {
+        case MPP_WAITING_START:
+        case MPP_WAITING_PEERS:
+            count_add(&s->start_ns, ns);
+            break;
+        case MPP_WAITING_SPACE:
+        case MPP_WAITING_DATA:
+            count_add(&s->channel_ns, ns);
+            break;
+        case MPP_READING_INPUT:
+            count_add(&s->input_ns, ns);
+            break;
+        case MPP_WRITING_OUTPUT:
+            count_add(&s->output_ns, ns);
+            break;
+        case MPP_WAITING_COMMAND:
+            count_add(&s->command_ns, ns);
+            break;
+        case MPP_COMPUTING:
+        case MPP_ENDING:
+            break;
+        }
     }
 }
 
@@ -438,6 +467,10 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
         store_relaxed(&s->owes, e->role == 'p' && o->runs != 1);
         store_relaxed(&s->armed, 0);
         store_relaxed(&s->command, 0);
+        store_relaxed(&s->fd, -1);
+        store_relaxed(&s->left, 0);
+        if (!load_relaxed(&s->attached))
+            store_relaxed(&s->attached, (uint64_t)e->since_ns);
         store_relaxed(&s->pid, (int32_t)getpid());
     }
 }
@@ -573,7 +606,10 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
 void endpoint_leave(endpoint *e)
 {
     mpp_mesh *m = e->mesh;
-    endpoint_publish(e, MPP_ENDING, 0, 0, mpp_now());
+    const int64_t now = mpp_now();
+    endpoint_publish(e, MPP_ENDING, 0, 0, now);
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        store_relaxed(&endpoint_slot(e, i)->left, (uint64_t)now);
     slots_state(e, LAYOUT_DONE);
     sockets_unlink(e);
     full_fence(); /* [L3]: of two who leave at once, one at least sees the other's DONE */

@@ -44,7 +44,11 @@ typedef struct endpoint {
     bool barrier; /* waiting for every participant */
     int64_t since_ns, attach_timeout_ns;
     int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
-    int64_t waiting_since_ns;      /* what is published while one wait goes on in slices */
+    bool spoken_to;                /* what woke us from the last wait was what the caller waits for, not the mesh */
+    mpp_activity said;             /* in the last wait, ... */
+    unsigned said_peer;            /* ... of whom, ... */
+    uint64_t progress;             /* ... with so many bytes behind us, ... */
+    int64_t said_since_ns;         /* ... and since when: a wait that goes on is one wait */
     bool held;                     /* somebody was stopped when we last looked */
 } endpoint;
 
@@ -71,6 +75,8 @@ bool endpoint_everybody(endpoint *e);
 
 /* Publish what we do; waits_for: the index + 1 of a peer that we wait for in that lane, or 0. */
 void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, unsigned waits_for, int64_t since_ns);
+/* We slept so long, at what we said last. */
+void endpoint_slept(const endpoint *e, uint64_t ns);
 
 /* Publish which process is behind us: our command, 0: none. */
 void endpoint_command(const endpoint *e, pid_t pid);

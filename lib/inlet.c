@@ -40,6 +40,12 @@ static int corrupt(const inlet *i, endpoint *e, const char *what)
     return -1;
 }
 
+void inlet_await(inlet *i, bool awaited)
+{
+    if ((load_relaxed(&i->ring.shared->awaited) != 0) != awaited)
+        store_relaxed(&i->ring.shared->awaited, awaited);
+}
+
 int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
 {
     uint64_t unread = ring_unread(&i->ring);
@@ -73,6 +79,7 @@ void inlet_release(inlet *i, endpoint *e)
     if (i->ring.read == i->ring.head)
         return;
     ring_release(&i->ring);
+    store_relaxed(&c->last_release, (uint64_t)mpp_now());
     doorbell_fence(); /* [D2]: after [S1] */
     uint64_t want = load_relaxed(&c->want);
     if (want == LAYOUT_NEVER || (int64_t)(i->ring.read - want) < 0)

@@ -22,6 +22,9 @@ typedef struct inlet_frame {
 int inlet_open(inlet *i, endpoint *e, unsigned lane_position, unsigned producer, mpp_error *err);
 void inlet_close(inlet *i);
 
+/* Publish whether we are about to sleep for data of this producer. */
+void inlet_await(inlet *i, bool awaited);
+
 /* The frame at the head, validated; 1: *f is it, 0: there is none, -1: recorded as corrupt. */
 int inlet_head(inlet *i, endpoint *e, inlet_frame *f);
 /* Done with the frame.  The producer is told when a useful part of the ring is free, or by inlet_release(). */

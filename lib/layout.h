@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 #define LAYOUT_MAGIC UINT64_C(0x316873656d70706d) /* "mppmesh1", little endian */
-enum { LAYOUT_VERSION = 1 };
+enum { LAYOUT_VERSION = 2 };
 
 enum {
     LAYOUT_RING_MIN = 1 << 16,
@@ -98,11 +98,16 @@ typedef struct layout_slot {
     _Atomic uint32_t waits_for; /* the peer's index + 1 when it waits for space or data of one, else 0 */
     _Atomic int32_t command;    /* the process behind it, 0: none; as pid: for messages and questions only */
     char label[32];             /* R: snapshot; bytes may be torn, never trusted to end */
-    uint8_t pad1[8];
+    _Atomic int32_t fd;         /* the owner's descriptor that it waits for, -1: none */
+    uint8_t pad1[4];
+
+    /* The owner's counters: written when it wakes, read by the snapshot. */
+#define ENDPOINT_COUNTER(name, kind, unit, prose) _Atomic uint64_t name;
+#include "counters.def"
 
     layout_cause cause; /* written before [F1], read after [F2]; never changes once header.cause names it */
 } layout_slot;
-static_assert(sizeof(layout_slot) == 640, "slot");
+static_assert(sizeof(layout_slot) == 704, "slot");
 static_assert(offsetof(layout_slot, armed) == 64, "the doorbell's line");
 
 /* A control message: consumer -> producer.  stream_id is the PHYSICAL id, (logical << 16) | producer: the
@@ -137,12 +142,13 @@ typedef struct layout_channel {
 #undef COUNTER_consumer
     /* The consumer's line. */
     _Alignas(128) _Atomic uint64_t read; /* bytes ever released.  W: consumer, release [S1].  R: producer [S2] */
+    _Atomic uint64_t awaited;            /* it sleeps for data of this producer; relaxed, for the snapshot */
+#define COUNTER(name, kind, unit, side, prose) COUNTER_##side(name)
 #define COUNTER_producer(name)
 #define COUNTER_consumer(name) _Atomic uint64_t name;
 #include "counters.def"
 #undef COUNTER_producer
 #undef COUNTER_consumer
-#undef COUNTER
     /* The control ring's words; its messages and the ends follow the struct. */
     _Alignas(128) _Atomic uint64_t sent; /* W: consumer, release [C1].  R: producer, acquire [C2] */
     _Atomic uint64_t taken;              /* W: producer, release.  R: consumer, acquire */

@@ -384,18 +384,39 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
                           s.name);
 }
 
+static int map(mpp_mesh *m, mpp_error *err)
+{
+    if (segment_map(m->segment, m->l.rings_at) < 0)
+        return error_set(err, errno == EINVAL ? MPP_S_CORRUPT : MPP_S_ERROR, errno, "cannot map mesh '%s'", m->id);
+    m->base = segment_base(m->segment);
+    return 0;
+}
+
+static int copy(mpp_mesh *m, mpp_error *err)
+{
+    /* Aligned as the shared structs are. */
+    m->base = aligned_alloc(128, (m->l.rings_at + 127) & ~UINT64_C(127));
+    if (!m->base)
+        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot look at mesh '%s'", m->id);
+    ssize_t n = segment_read(m->segment, 0, m->base, m->l.rings_at);
+    if (n < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot read mesh '%s'", m->id);
+    if ((uint64_t)n < m->l.rings_at)
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': the segment was truncated while it was read", m->id);
+    return 0;
+}
+
 static int mesh_load(mpp_mesh *m, mpp_error *err)
 {
     layout_header h;
-    ssize_t n = segment_peek(m->segment, &h, sizeof h);
+    ssize_t n = segment_read(m->segment, 0, &h, sizeof h);
     if (n < (ssize_t)sizeof h)
         return error_set(err, MPP_S_CORRUPT, 0,
                          "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it", m->id);
     if (header_check(m, &h, err) < 0)
         return -1;
-    if (segment_map(m->segment, m->l.rings_at) < 0)
-        return error_set(err, errno == EINVAL ? MPP_S_CORRUPT : MPP_S_ERROR, errno, "cannot map mesh '%s'", m->id);
-    m->base = segment_base(m->segment);
+    if ((m->copied ? copy : map)(m, err) < 0)
+        return -1;
     m->header = m->base;
     m->streams = calloc(m->l.streams, sizeof *m->streams);
     if (!m->streams)
@@ -406,19 +427,30 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
     return 0;
 }
 
-int mpp_mesh_open(const char *id, mpp_mesh **mesh, mpp_error *err)
+static int open_mesh(const char *id, bool copied, mpp_mesh **mesh, mpp_error *err)
 {
     mpp_mesh *m = calloc(1, sizeof *m);
     *mesh = NULL;
     if (!m)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", id);
     snprintf(m->id, sizeof m->id, "%s", id);
-    if (segment_open(id, &m->segment, err) < 0 || mesh_load(m, err) < 0) {
+    m->copied = copied;
+    if ((copied ? segment_look : segment_open)(id, &m->segment, err) < 0 || mesh_load(m, err) < 0) {
         mpp_mesh_close(&m);
         return -1;
     }
     *mesh = m;
     return 0;
+}
+
+int mpp_mesh_open(const char *id, mpp_mesh **mesh, mpp_error *err)
+{
+    return open_mesh(id, false, mesh, err);
+}
+
+int mesh_look(const char *id, mpp_mesh **mesh, mpp_error *err)
+{
+    return open_mesh(id, true, mesh, err);
 }
 
 void mpp_mesh_close(mpp_mesh **mesh)
@@ -433,6 +465,8 @@ void mpp_mesh_close(mpp_mesh **mesh)
         free((char *)m->streams[i].info.key);
     }
     free(m->streams);
+    if (m->copied)
+        free(m->base);
     segment_close(&m->segment);
     free(m);
 }

@@ -27,8 +27,12 @@ struct mpp_mesh {
     pid_t watch_pid;
     uint64_t watch_start;
     bool keep;
+    bool copied; /* base is a copy of our own, that mesh_look() has made */
     mesh_stream *streams;
 };
+
+/* As mpp_mesh_open(), of a mesh that is only to be looked at: a copy of all but its rings at about one moment. */
+int mesh_look(const char *id, mpp_mesh **mesh, mpp_error *err);
 
 static inline layout_slot *mesh_slot(const mpp_mesh *m, unsigned number)
 {

@@ -178,6 +178,7 @@ typedef enum mpp_activity {
     MPP_WRITING_OUTPUT,
     MPP_WAITING_COMMAND,
     MPP_ENDING,
+    MPP_WAITING_PEERS, /* for everybody to attach (--barrier) */
 } mpp_activity;
 const char *mpp_activity_text(unsigned activity); /* "waiting for data" */
 
@@ -311,13 +312,25 @@ mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c);
 /* Sleep until something that said MPP_WOULD_BLOCK is worth another try, a consumer asks or cancels, the mesh is
  * over (for a consumer: and it waits for data, or what was published is not wanted any more), one of fds is ready
  * (revents are set), or deadline_ns (CLOCK_MONOTONIC; 0: none) has passed.  p or c
- * may be NULL.  activity: what to publish when the mesh itself is not what we wait for.
+ * may be NULL.  activity: what to publish when the mesh itself is not what we wait for; where
+ * that is MPP_READING_INPUT or MPP_WRITING_OUTPUT, fds[0] is the input or output.
  * 1: something happened; 0: the deadline passed; -1 with errno (EINTR). */
 int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pollfd *fds, unsigned n_fds,
              int64_t deadline_ns);
 int64_t mpp_now(void); /* CLOCK_MONOTONIC, nanoseconds */
 
 /* ---- snapshot ----------------------------------------------------------------------------------- */
+
+/* Counters.  Those of a participant that serves several lanes stand in each of them. */
+typedef struct mpp_endpoint_counters {
+#define ENDPOINT_COUNTER(name, kind, unit, prose) uint64_t name;
+#include "counters.def"
+} mpp_endpoint_counters;
+
+typedef struct mpp_counters {
+#define COUNTER(name, kind, unit, side, prose) uint64_t name;
+#include "counters.def"
+} mpp_counters;
 
 typedef struct mpp_participant {
     char role; /* 'p' or 'c' */
@@ -326,23 +339,25 @@ typedef struct mpp_participant {
     pid_t pid;
     char label[32];
     const char *activity; /* NULL unless live */
-    int channel;          /* the peer's index it waits for space from, or -1 */
+    unsigned doing;       /* the same as an mpp_activity */
+    int channel;          /* the index of a peer whose space or data it waits for, or -1 */
     int64_t since_ns;     /* CLOCK_MONOTONIC; 0: unknown */
+    pid_t command;        /* the process behind it, 0: none */
+    int fd;               /* its descriptor that it waits for to read its input or write its output, or -1 */
+    mpp_endpoint_counters counters;
 } mpp_participant;
-
-typedef struct mpp_counters {
-#define COUNTER(name, kind, unit, side, prose) uint64_t name;
-#include "counters.def"
-#undef COUNTER
-} mpp_counters;
 
 typedef struct mpp_channel {
     unsigned lane, producer, consumer;
     uint64_t fill; /* bytes published and not released */
+    bool wanted;   /* its producer sleeps for space here */
+    bool awaited;  /* its consumer sleeps for data of this producer, or last did */
+    int head;      /* the stream whose bytes are the next to be read; -1: none, or it cannot be said */
     mpp_counters counters;
 } mpp_channel;
 
-/* A copy of a mesh's state at about one moment.  Owned by the caller. */
+/* A copy of a mesh's state at about one moment.  Owned by the caller.  It is read(2) from the segment, which is opened
+ * for reading and never mapped: nothing that happens to a segment meanwhile can harm the reader. */
 typedef struct mpp_snapshot {
     char id[MPP_NAME_MAX + 1];
     char uuid[37];
@@ -358,13 +373,23 @@ typedef struct mpp_snapshot {
     mpp_stream_info *streams;
     mpp_participant *participants; /* by lane, producers before consumers */
     unsigned n_participants;
-    mpp_channel *channels; /* those with traffic or fill */
+    mpp_channel *channels; /* those with traffic, or that somebody waits for; sorted by lane, producer, consumer */
     unsigned n_channels;
-    mpp_mesh *mesh;
+    mpp_mesh
+        *mesh; /* for the calls that ask for a stream, mpp_mesh_where() and mpp_mesh_cause(); not to be attached to */
 } mpp_snapshot;
 
+/* 0, or -1 with *err: MPP_S_NO_MESH, MPP_S_CORRUPT, MPP_S_ERROR. */
 int mpp_snapshot_take(const char *id, mpp_snapshot **s, mpp_error *err);
 void mpp_snapshot_free(mpp_snapshot **s);
+
+/* The most frequent key among the records that are unread on a channel, as far as a sample of them can be read while
+ * others go on.  false: none was read, or the stream's partition does not look at a key. */
+typedef struct mpp_hot_key {
+    char key[64];         /* its first bytes; may hold anything but NUL */
+    unsigned times, seen; /* of so many records looked at */
+} mpp_hot_key;
+bool mpp_snapshot_hot_key(const mpp_snapshot *s, const mpp_channel *c, mpp_hot_key *hot);
 /* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1. */
 int mpp_mesh_list(char ***ids);
 

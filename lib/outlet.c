@@ -70,7 +70,10 @@ void outlet_bell(outlet *o, endpoint *e)
     o->due = 0;
     if (fill <= o->ring.size && fill > load_relaxed(&c->high_water))
         store_relaxed(&c->high_water, fill);
-    store_relaxed(&c->last_publish, (uint64_t)mpp_now());
+    const uint64_t now = (uint64_t)mpp_now();
+    store_relaxed(&c->last_publish, now);
+    if (!load_relaxed(&c->first_publish))
+        store_relaxed(&c->first_publish, now);
     doorbell_fence(); /* [D2]: after [W1] */
     if (doorbell_wake(endpoint_peer(e, o->lane, o->consumer), LAYOUT_WANTS_DATA)) {
         endpoint_ring(e, o->lane, o->consumer);

@@ -50,12 +50,23 @@ static const char *garbage(const char *id, mpp_snapshot **s)
     if (mpp_snapshot_take(id, s, &why) == 0)
         return (*s)->garbage;
     segment *file;
-    if (why.status != MPP_S_CORRUPT || segment_open(id, &file, NULL) < 0)
+    if (why.status != MPP_S_CORRUPT || segment_look(id, &file, NULL) < 0)
         return NULL;
     uint64_t magic = 0;
-    ssize_t n = segment_peek(file, &magic, sizeof magic);
+    ssize_t n = segment_read(file, 0, &magic, sizeof magic);
     segment_close(&file);
     return n >= 0 && (n < (ssize_t)sizeof magic || magic == 0) ? "half made" : NULL;
+}
+
+/* The mesh that the snapshot shows, and not another one that took its name since. */
+static bool remove_shown(const mpp_snapshot *s)
+{
+    mpp_mesh *m;
+    if (mpp_mesh_open(s->id, &m, NULL) < 0)
+        return false;
+    bool removed = m->segment == s->mesh->segment && mesh_deserted(m) && mesh_unlink(m);
+    mpp_mesh_close(&m);
+    return removed;
 }
 
 static bool collect(const char *id, void (*each)(void *arg, const char *id, const char *why), void *arg)
@@ -64,7 +75,7 @@ static bool collect(const char *id, void (*each)(void *arg, const char *id, cons
     const char *why = garbage(id, &s);
     bool removed = false;
     if (why && s)
-        removed = mesh_deserted(s->mesh) && mesh_unlink(s->mesh);
+        removed = remove_shown(s);
     else if (why)
         removed = unlink_segment(id);
     if (removed && each)
@@ -127,7 +138,7 @@ static bool directory_used(const char *base, const char *name, char *const *ids,
         mpp_mesh *m;
         mpp_error why;
         size_t at = strlen(base);
-        if (mpp_mesh_open(ids[i], &m, &why) < 0) {
+        if (mesh_look(ids[i], &m, &why) < 0) {
             if (why.status == MPP_S_NO_MESH)
                 continue;
             return true;

@@ -17,6 +17,7 @@
 struct segment {
     segment *next;
     int fd;
+    bool writable;
     unsigned handles;
     dev_t dev;
     ino_t ino;
@@ -67,12 +68,12 @@ static segment *table_find(const struct stat *st)
     return NULL;
 }
 
-static segment *table_add(int fd, const struct stat *st)
+static segment *table_add(int fd, bool writable, const struct stat *st)
 {
     segment *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    *s = (segment){.next = table, .fd = fd, .handles = 1, .dev = st->st_dev, .ino = st->st_ino};
+    *s = (segment){.next = table, .fd = fd, .writable = writable, .handles = 1, .dev = st->st_dev, .ino = st->st_ino};
     table = s;
     return s;
 }
@@ -109,7 +110,7 @@ int segment_create(uint64_t size, uint64_t reserved, segment **out, mpp_error *e
         return -1;
     }
     table_enter();
-    segment *s = table_add(fd, &st);
+    segment *s = table_add(fd, true, &st);
     table_leave();
     if (!s) {
         close(fd);
@@ -140,13 +141,13 @@ int segment_publish(segment *s, const char *id)
 }
 
 /* Ours: a regular file, our uid, nobody else may touch it. */
-static int check_ours(const struct stat *st, const char *id, mpp_error *err)
+static int check_ours(const struct stat *st, const char *id, bool to_write, mpp_error *err)
 {
     if (!S_ISREG(st->st_mode))
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment is not a regular file", id);
     if (st->st_uid != geteuid())
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' belongs to another user (uid %u)", id, st->st_uid);
-    if ((st->st_mode & 0777) != 0600)
+    if (to_write ? (st->st_mode & 0777) != 0600 : (st->st_mode & 077) != 0)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment has mode %o, not 600", id,
                          (unsigned)st->st_mode & 0777);
     return 0;
@@ -161,9 +162,20 @@ static int no_mesh(int e, const char *id, mpp_error *err)
     return error_set(err, e == EACCES ? MPP_S_CORRUPT : MPP_S_ERROR, e, "cannot open mesh '%s'", id);
 }
 
+/* What was open for reading gets a descriptor for writing, under the same number.  Closing the old one, and fd, drops
+ * this process's locks: there can be none, for locks are taken by who opened it for writing. */
+static segment *widen(segment *s, int fd)
+{
+    dup3(fd, s->fd, O_CLOEXEC);
+    close(fd);
+    s->writable = true;
+    s->handles++;
+    return s;
+}
+
 /* Under the table's lock.  The file may be one that is open already: then the descriptor made here must live as long
  * as the other, for closing it would drop the locks; it is put into the table's entry only when no other is there. */
-static segment *open_path(const char *path, const char *id, mpp_error *err)
+static segment *open_path(const char *path, const char *id, bool to_write, mpp_error *err)
 {
     struct stat st;
     if (lstat(path, &st) < 0) {
@@ -171,19 +183,19 @@ static segment *open_path(const char *path, const char *id, mpp_error *err)
         return NULL;
     }
     segment *s = table_find(&st);
-    if (s) {
+    if (s && (s->writable || !to_write)) {
         s->handles++;
         return s;
     }
-    if (check_ours(&st, id, err) < 0)
+    if (check_ours(&st, id, to_write, err) < 0)
         return NULL;
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, (to_write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         no_mesh(errno, id, err);
         return NULL;
     }
     ino_t seen = st.st_ino;
-    if (fstat(fd, &st) < 0 || check_ours(&st, id, err) < 0 || st.st_ino != seen) {
+    if (fstat(fd, &st) < 0 || check_ours(&st, id, to_write, err) < 0 || st.st_ino != seen) {
         /* Replaced between the two looks.  If it is one of ours by now, the descriptor must stay open. */
         if (st.st_ino != seen)
             no_mesh(ENOENT, id, err);
@@ -191,7 +203,9 @@ static segment *open_path(const char *path, const char *id, mpp_error *err)
             close(fd);
         return NULL;
     }
-    s = table_add(fd, &st);
+    if (s)
+        return widen(s, fd);
+    s = table_add(fd, to_write, &st);
     if (!s) {
         close(fd);
         error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", id);
@@ -199,21 +213,42 @@ static segment *open_path(const char *path, const char *id, mpp_error *err)
     return s;
 }
 
-int segment_open(const char *id, segment **out, mpp_error *err)
+static int open_id(const char *id, bool to_write, segment **out, mpp_error *err)
 {
     char path[SEGMENT_PATH_MAX];
     if (!segment_path(id, path))
         return error_set(err, MPP_S_NO_MESH, 0, "'%s' cannot be a mesh: letters, digits, '.', '_' and '-', at most %d",
                          id, MPP_NAME_MAX);
     table_enter();
-    *out = open_path(path, id, err);
+    *out = open_path(path, id, to_write, err);
     table_leave();
     return *out ? 0 : -1;
 }
 
-ssize_t segment_peek(segment *s, void *to, size_t n)
+int segment_open(const char *id, segment **out, mpp_error *err)
 {
-    return pread(s->fd, to, n, 0);
+    return open_id(id, true, out, err);
+}
+
+int segment_look(const char *id, segment **out, mpp_error *err)
+{
+    return open_id(id, false, out, err);
+}
+
+ssize_t segment_read(segment *s, uint64_t at, void *to, size_t n)
+{
+    size_t have = 0;
+    while (have < n) {
+        ssize_t got = pread(s->fd, (char *)to + have, n - have, (off_t)(at + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
 }
 
 uint64_t segment_size(const segment *s)

@@ -28,8 +28,10 @@ int segment_publish(segment *s, const char *id);
 /* Open by id; nothing is mapped yet.  Only a regular file, owned by us, mode 0600, is opened.
  * -1 with *err: MPP_S_NO_MESH, MPP_S_CORRUPT (not ours, not a file), MPP_S_ERROR. */
 int segment_open(const char *id, segment **s, mpp_error *err);
-/* The first n bytes, without mapping them (so that a truncated file is a short read).  Bytes read, or -1. */
-ssize_t segment_peek(segment *s, void *to, size_t n);
+/* The same only to read it: mode 0400 will do, and nothing may be mapped, locked or removed. */
+int segment_look(const char *id, segment **s, mpp_error *err);
+/* n bytes from `at` on, without mapping them (so that a truncated file is a short read).  Bytes read, or -1. */
+ssize_t segment_read(segment *s, uint64_t at, void *to, size_t n);
 uint64_t segment_size(const segment *s);
 /* Map the first `size` bytes, once.  0 or -1 with errno. */
 int segment_map(segment *s, uint64_t size);

@@ -3,6 +3,7 @@
 
 #include "atomics.h"
 #include "error.h"
+#include "record.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,44 +14,78 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
+#include <xxhash.h>
+
+/* It was LIVE when the copy was made, and nobody holds its lock now: has it left since? */
+static bool has_left(const mpp_mesh *m, unsigned number)
+{
+    layout_slot now;
+    const uint64_t at = m->l.slots_at + number * sizeof now;
+    return segment_read(m->segment, at, &now, sizeof now) < (ssize_t)sizeof now ||
+           load_relaxed(&now.state) == LAYOUT_DONE;
+}
 
 static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant *out)
 {
     static const char *const states[] = {"free", "live", "done", "dead"};
     unsigned both = m->l.producers + m->l.consumers, index = number % both;
-    layout_slot *s = mesh_slot(m, number);
-    uint32_t state = load_acquire(&s->state); /* [L2] */
+    const layout_slot *s = mesh_slot(m, number);
+    uint32_t state = load_relaxed(&s->state);
     uint32_t waits_for = load_relaxed(&s->waits_for);
     *out = (mpp_participant){.role = index < m->l.producers ? 'p' : 'c',
                              .index = index < m->l.producers ? index : index - m->l.producers,
                              .lane = number / both,
                              .pid = load_relaxed(&s->pid),
-                             .channel = -1};
+                             .channel = -1,
+                             .fd = -1};
     if (state == LAYOUT_LIVE && segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number) == 0)
-        state = load_acquire(&s->state) == LAYOUT_DONE ? LAYOUT_DONE : LAYOUT_DEAD; /* [L2] it may have left by now */
+        state = has_left(m, number) ? LAYOUT_DONE : LAYOUT_DEAD;
+#define ENDPOINT_COUNTER(name, kind, unit, prose) out->counters.name = load_relaxed(&s->name);
+#include "counters.def"
     out->state = state <= LAYOUT_DEAD ? states[state] : "corrupt";
     memcpy(out->label, s->label, sizeof out->label);
     out->label[sizeof out->label - 1] = 0;
     if (state != LAYOUT_LIVE)
         return;
-    out->activity = mpp_activity_text(load_relaxed(&s->activity));
+    out->doing = load_relaxed(&s->activity);
+    out->activity = mpp_activity_text(out->doing);
+    out->command = load_relaxed(&s->command);
+    out->fd = load_relaxed(&s->fd);
     out->since_ns = (int64_t)load_relaxed(&s->since_ns);
     if (waits_for && waits_for <= MPP_PARTICIPANTS_MAX)
         out->channel = (int)waits_for - 1;
 }
 
+/* Whose bytes are next in a ring; -1: it cannot be said. */
+static int head_of(const mpp_mesh *m, uint64_t number, uint64_t position)
+{
+    layout_frame f;
+    const uint64_t at = layout_ring_offset(&m->l, number) + (position & (m->l.ring_size - 1));
+    if (segment_read(m->segment, at, &f, sizeof f) < (ssize_t)sizeof f || f.stream_id >> 16 >= m->l.streams)
+        return -1;
+    return (int)(f.stream_id >> 16);
+}
+
+/* false: nothing happened there, and nobody waits. */
 static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
 {
-    layout_channel *c = layout_channel_at(&m->l, m->base, number);
-    uint64_t read = load_acquire(&c->read), write = load_acquire(&c->write); /* [S2] [W2]: read never passes write */
+    const layout_channel *c = layout_channel_at(&m->l, m->base, number);
+    const uint64_t read = load_relaxed(&c->read), write = load_relaxed(&c->write);
+    const uint64_t fill = write - read; /* the copy is of no one moment: read may have passed write since */
     *out = (mpp_channel){.lane = (unsigned)(number / m->l.consumers / m->l.producers),
                          .producer = (unsigned)(number / m->l.consumers % m->l.producers),
                          .consumer = (unsigned)(number % m->l.consumers),
-                         .fill = write - read <= m->l.ring_size ? write - read : m->l.ring_size};
+                         .fill = fill <= m->l.ring_size ? fill : 0,
+                         .wanted = load_relaxed(&c->want) != LAYOUT_NEVER,
+                         .awaited = load_relaxed(&c->awaited) != 0,
+                         .head = -1};
 #define COUNTER(name, kind, unit, side, prose) out->counters.name = load_relaxed(&c->name);
 #include "counters.def"
-#undef COUNTER
-    return write != 0 || out->counters.space_waits || out->counters.dropped;
+    if (out->fill && m->l.lanes < m->l.streams) /* else it follows from the lane */
+        out->head = head_of(m, number, read);
+    else if (out->fill)
+        out->head = (int)out->lane;
+    return write != 0 || out->wanted || out->awaited || out->counters.space_waits || out->counters.dropped;
 }
 
 static int take_channels(mpp_snapshot *s)
@@ -81,7 +116,7 @@ static const char *state_of(const mpp_snapshot *s)
         return "removed";
     if (mesh_cause_word(m))
         return "failed";
-    if (load_acquire(&m->header->closed)) /* [K2] */
+    if (load_relaxed(&m->header->closed))
         return "closed";
     for (unsigned i = 0; i < s->n_participants; i++)
         if (strcmp(s->participants[i].state, "free") != 0)
@@ -104,14 +139,14 @@ static const char *garbage_of(const mpp_snapshot *s)
         return "a participant died, and nobody is left";
     if (mesh_cause_word(s->mesh))
         return "it failed, and nobody is left";
-    if (load_acquire(&s->mesh->header->closed) || mesh_complete(s->mesh)) /* [K2] */
+    if (load_relaxed(&s->mesh->header->closed) || mesh_complete(s->mesh))
         return "it is finished";
     return NULL;
 }
 
 static int take(mpp_snapshot *s, const char *id, mpp_error *err)
 {
-    if (mpp_mesh_open(id, &s->mesh, err) < 0)
+    if (mesh_look(id, &s->mesh, err) < 0)
         return -1;
     const mpp_mesh *m = s->mesh;
     snprintf(s->id, sizeof s->id, "%s", m->id);
@@ -164,6 +199,127 @@ void mpp_snapshot_free(mpp_snapshot **sp)
     free(s->channels);
     free(s);
 }
+
+/* ---- the most frequent key ---------------------------------------------------------------------- */
+
+enum { SAMPLE = 256 << 10, KEYS_MAX = 4096, RECORDS_MAX = KEYS_MAX / 2 };
+
+typedef struct sample {
+    const mesh_stream *stream;
+    uint64_t max_record;
+    key_scratch scratch;
+    mpp_hot_key *hot;
+    struct {
+        uint64_t hash;
+        unsigned times;
+    } keys[KEYS_MAX]; /* open addressing; times 0: free */
+} sample;
+
+static void sample_key(sample *s, const unsigned char *bytes, size_t len)
+{
+    const uint64_t hash = XXH3_64bits(bytes, len);
+    unsigned at = hash % KEYS_MAX;
+    while (s->keys[at].times && s->keys[at].hash != hash)
+        at = (at + 1) % KEYS_MAX;
+    s->keys[at].hash = hash;
+    s->hot->seen++;
+    if (++s->keys[at].times <= s->hot->times)
+        return;
+    s->hot->times = s->keys[at].times;
+    const size_t n = len < sizeof s->hot->key ? len : sizeof s->hot->key - 1;
+    memcpy(s->hot->key, bytes, n);
+    s->hot->key[n] = 0;
+}
+
+static void sample_records(sample *s, const unsigned char *p, size_t n)
+{
+    const mpp_format *f = &s->stream->info.format;
+    size_t len;
+    while (s->hot->seen < RECORDS_MAX && mpp_record_next(f, s->max_record, p, n, &len) == MPP_OK) {
+        const unsigned char *body, *bytes;
+        size_t body_len, key_len;
+        record_body(f, p, len, &body, &body_len);
+        key_bytes(&s->stream->key, body, body_len, &s->scratch, &bytes, &key_len);
+        if (bytes)
+            sample_key(s, bytes, key_len);
+        p += len;
+        n -= len;
+    }
+}
+
+/* Whole frames of the sample's stream at the start of what was copied. */
+static void sample_frames(sample *s, unsigned stream, const unsigned char *p, size_t n)
+{
+    layout_frame f;
+    while (n >= sizeof f) {
+        memcpy(&f, p, sizeof f);
+        const size_t len = f.len & ~LAYOUT_CONTINUED, size = sizeof f + ((len + 7) & ~(size_t)7);
+        const bool whole = size <= n;
+        if (f.stream_id >> 16 == stream)
+            sample_records(s, p + sizeof f, whole ? len : n - sizeof f);
+        if (!whole)
+            return;
+        p += size;
+        n -= size;
+    }
+}
+
+/* Copy up to n bytes of a ring from a position on.  How many. */
+static size_t ring_copy(const mpp_mesh *m, uint64_t number, uint64_t position, unsigned char *to, size_t n)
+{
+    const uint64_t at = layout_ring_offset(&m->l, number), begin = position & (m->l.ring_size - 1);
+    const size_t first = n < m->l.ring_size - begin ? n : (size_t)(m->l.ring_size - begin);
+    if (segment_read(m->segment, at + begin, to, first) < (ssize_t)first ||
+        segment_read(m->segment, at, to + first, n - first) < (ssize_t)(n - first))
+        return 0;
+    return n;
+}
+
+/* The unread bytes of a channel, as they were when the snapshot was taken and as far as they still are: what was
+ * released since may be overwritten, and `read` is always the start of a frame. */
+static size_t unread_copy(const mpp_mesh *m, uint64_t number, unsigned char *to, unsigned char **from)
+{
+    const layout_channel *then = layout_channel_at(&m->l, m->base, number);
+    layout_channel now;
+    const uint64_t at = m->l.channels_at + number * m->l.channel_stride;
+    const uint64_t begin = load_relaxed(&then->read), unread = load_relaxed(&then->write) - begin;
+    if (unread > m->l.ring_size)
+        return 0;
+    const size_t n = ring_copy(m, number, begin, to, unread < SAMPLE ? (size_t)unread : SAMPLE);
+    if (segment_read(m->segment, at, &now, sizeof now) < (ssize_t)sizeof now)
+        return 0;
+    const uint64_t released = load_relaxed(&now.read) - begin;
+    if (released >= n)
+        return 0;
+    *from = to + released;
+    return n - (size_t)released;
+}
+
+bool mpp_snapshot_hot_key(const mpp_snapshot *snapshot, const mpp_channel *c, mpp_hot_key *hot)
+{
+    const mpp_mesh *m = snapshot->mesh;
+    const uint64_t number = layout_channel_number(&m->l, c->lane, c->producer, c->consumer);
+    *hot = (mpp_hot_key){0};
+    if (c->head < 0)
+        return false;
+    const mesh_stream *stream = &m->streams[c->head];
+    if (stream->info.partition != MPP_HASH && stream->info.partition != MPP_RANGE)
+        return false;
+    unsigned char *bytes = malloc(SAMPLE), *from;
+    sample *s = calloc(1, sizeof *s);
+    if (bytes && s) {
+        *s = (sample){.stream = stream, .max_record = m->max_record, .hot = hot};
+        const size_t n = unread_copy(m, number, bytes, &from);
+        if (n > 0)
+            sample_frames(s, (unsigned)c->head, from, n);
+        free(s->scratch.data);
+    }
+    free(bytes);
+    free(s);
+    return hot->seen > 0;
+}
+
+/* ---- the list ----------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {

@@ -30,6 +30,7 @@ const char *mpp_activity_text(unsigned activity)
         [MPP_WRITING_OUTPUT] = "writing its output",
         [MPP_WAITING_COMMAND] = "waiting for its command",
         [MPP_ENDING] = "ending",
+        [MPP_WAITING_PEERS] = "waiting for everybody to attach",
     };
     return activity < sizeof texts / sizeof *texts ? texts[activity] : "unknown";
 }
@@ -48,46 +49,65 @@ static void disarm_slots(const endpoint *e)
         doorbell_disarm(endpoint_slot(e, i));
 }
 
-/* One wait for data or space that goes on in slices is one wait. */
-static int64_t waiting_since(endpoint *e)
+/* Publish what we are about to wait for, and since when.  A bell that was not for us, a death elsewhere, a slice of a
+ * time-out: a wait from which nothing came goes on, and is told from its beginning. */
+static void say(endpoint *e, mpp_activity activity, unsigned lane, unsigned peer, uint64_t progress, int fd)
 {
-    if (e->waited_ns == 0)
-        e->waiting_since_ns = mpp_now();
-    return e->waiting_since_ns;
+    if (e->spoken_to || e->said != activity || e->said_peer != peer || e->progress != progress)
+        e->said_since_ns = mpp_now();
+    e->spoken_to = false;
+    e->said = activity;
+    e->said_peer = peer;
+    e->progress = progress;
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        store_relaxed(&endpoint_slot(e, i)->fd,
+                      activity == MPP_READING_INPUT || activity == MPP_WRITING_OUTPUT ? fd : -1);
+    endpoint_publish(e, activity, lane, peer, e->said_since_ns);
 }
 
-static void arm_producer(mpp_producer *p, mpp_activity activity)
+static void arm_producer(mpp_producer *p, mpp_activity activity, int fd)
 {
+    uint64_t progress = 0;
     producer_arm(p);
-    int64_t since = waiting_since(&p->end);
     outlet *o = producer_blocked(p);
+    for (unsigned i = 0; i < p->n_outlets; i++)
+        progress += p->outlets[i].ring.write;
     if (o)
-        endpoint_publish(&p->end, MPP_WAITING_SPACE, o->lane, o->consumer + 1, since);
+        say(&p->end, MPP_WAITING_SPACE, o->lane, o->consumer + 1, progress, -1);
     else
-        endpoint_publish(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity,
-                         0, 0, since);
+        say(&p->end, activity == MPP_COMPUTING && producer_waits_start(p) ? MPP_WAITING_START : activity, 0, 0,
+            progress, fd);
     arm_slots(&p->end, o ? LAYOUT_WANTS_SPACE : 0);
 }
 
-static void arm_consumer(mpp_consumer *c, mpp_activity activity)
+static void arm_consumer(mpp_consumer *c, mpp_activity activity, int fd)
 {
     unsigned lane = 0;
+    uint64_t progress = 0;
     consumer_arm(c);
-    int64_t since = waiting_since(&c->end);
     bool hungry = consumer_hungry(c);
     int awaited = hungry ? consumer_awaited(c, &lane) : -1;
-    endpoint_publish(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, lane,
-                     (unsigned)(awaited + 1), since);
+    for (unsigned i = 0; i < c->n_inlets; i++) {
+        progress += c->inlets[i].ring.read;
+        inlet_await(&c->inlets[i], hungry && consumer_awaits(c, &c->inlets[i]));
+    }
+    say(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, lane, (unsigned)(awaited + 1),
+        progress, fd);
     arm_slots(&c->end, hungry ? LAYOUT_WANTS_DATA : 0);
+}
+
+static bool arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity, int fd)
+{
+    if (p)
+        arm_producer(p, activity, fd);
+    if (c)
+        arm_consumer(c, activity, fd);
+    return !(p && producer_ready(p)) && !(c && consumer_ready(c));
 }
 
 bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity)
 {
-    if (p)
-        arm_producer(p, activity);
-    if (c)
-        arm_consumer(c, activity);
-    return !(p && producer_ready(p)) && !(c && consumer_ready(c));
+    return arm(p, c, activity, -1);
 }
 
 static void disarm(mpp_producer *p, mpp_consumer *c)
@@ -364,6 +384,10 @@ static void account(mpp_producer *p, mpp_consumer *c, int64_t slept)
             count_add(&c->inlets[i].ring.shared->data_waits, 1);
             count_add(&c->inlets[i].ring.shared->data_ns, (uint64_t)slept);
         }
+    if (p)
+        endpoint_slept(&p->end, (uint64_t)slept);
+    if (c)
+        endpoint_slept(&c->end, (uint64_t)slept);
 }
 
 static int sleep_until(struct pollfd *set, unsigned n, int64_t deadline)
@@ -419,10 +443,16 @@ int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pol
         fds[i].revents = 0;
     }
     int result = 1;
-    if (mpp_arm(p, c, activity)) {
+    if (arm(p, c, activity, n_fds ? fds[0].fd : -1)) {
         result = sleep_armed(p, c, set, n_fds + 2, deadline);
-        for (unsigned i = 0; result > 0 && i < n_fds; i++)
+        for (unsigned i = 0; result > 0 && i < n_fds; i++) {
             fds[i].revents = set[i + 2].revents;
+            bool spoken_to = fds[i].revents != 0;
+            if (p)
+                p->end.spoken_to |= spoken_to;
+            if (c)
+                c->end.spoken_to |= spoken_to;
+        }
     }
     int e = errno;
     disarm(p, c);
