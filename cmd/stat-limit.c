@@ -90,7 +90,7 @@ static bool measure(const mpp_snapshot *s, const mpp_participant *p, stat_limit 
 {
     const mpp_endpoint_counters *c = &p->counters;
     const uint64_t whole = life(s, p), asleep = sum(c->start_ns, not_begun(p) ? present(s, p) : 0);
-    *l = (stat_limit){.role = p->role, .index = p->index, .lane = p->lane, .pid = p->pid};
+    *l = (stat_limit){.role = p->role, .index = p->index, .lane = p->lane, .pid = p->pid, .live = p->activity != NULL};
     if (asleep >= whole)
         return false;
     uint64_t left = l->life_ns = whole - asleep;
@@ -121,20 +121,24 @@ static bool is_told(const mpp_snapshot *s, unsigned number)
     return false;
 }
 
-/* How much of its life one did not wait for the others. */
-static double busy(const stat_limit *l)
+/* How much of its life one did not wait for the others.  Who was there for less than half of the time cannot have
+ * limited the others by all of its short life. */
+static void score(stat_limit *l, int n)
 {
-    return (double)(l->life_ns - l->part_ns[LIMIT_CHANNEL]) / (double)l->life_ns;
+    uint64_t longest = 0;
+    for (int i = 0; i < n; i++)
+        longest = l[i].life_ns > longest ? l[i].life_ns : longest;
+    for (int i = 0; i < n; i++) {
+        const uint64_t whole = l[i].life_ns > longest / 2 ? l[i].life_ns : longest / 2;
+        l[i].weight = (double)(l[i].life_ns - l[i].part_ns[LIMIT_CHANNEL]) / (double)whole;
+    }
 }
 
-static int by_busy(const void *a, const void *b)
+static int by_weight(const void *a, const void *b)
 {
     const stat_limit *p = a, *q = b;
-    const double of_p = busy(p), of_q = busy(q);
-    if (p->brief != q->brief)
-        return p->brief ? 1 : -1;
-    if (of_p > of_q || of_p < of_q)
-        return of_p > of_q ? -1 : 1;
+    if (p->weight > q->weight || p->weight < q->weight)
+        return p->weight > q->weight ? -1 : 1;
     if (p->life_ns != q->life_ns)
         return p->life_ns > q->life_ns ? -1 : 1;
     if (p->role != q->role)
@@ -142,15 +146,6 @@ static int by_busy(const void *a, const void *b)
     if (p->index != q->index)
         return p->index < q->index ? -1 : 1;
     return (p->lane > q->lane) - (p->lane < q->lane);
-}
-
-static void mark_brief(stat_limit *l, int n)
-{
-    uint64_t longest = 0;
-    for (int i = 0; i < n; i++)
-        longest = l[i].life_ns > longest ? l[i].life_ns : longest;
-    for (int i = 0; i < n; i++)
-        l[i].brief = l[i].life_ns < longest / 10;
 }
 
 int stat_limit_take(const mpp_snapshot *s, stat_limit **limits)
@@ -162,8 +157,8 @@ int stat_limit_take(const mpp_snapshot *s, stat_limit **limits)
     for (unsigned i = 0; i < s->n_participants; i++)
         if (!is_told(s, i) && measure(s, &s->participants[i], &l[n]))
             n++;
-    mark_brief(l, n);
-    qsort(l, (size_t)n, sizeof *l, by_busy);
+    score(l, n);
+    qsort(l, (size_t)n, sizeof *l, by_weight);
     return n;
 }
 
@@ -224,13 +219,24 @@ static bool lanes_matter(const stat_limit *l, int n)
     return false;
 }
 
+/* While somebody lives, those who have left limit nobody any more. */
+static int forget_the_gone(stat_limit *l, int n)
+{
+    int live = 0;
+    for (int i = 0; i < n; i++)
+        if (l[i].live)
+            l[live++] = l[i];
+    return live ? live : n;
+}
+
 void stat_limit_text(const mpp_snapshot *s, char *out, size_t size, unsigned top)
 {
     line to = {.out = out, .size = size};
     stat_limit *l;
-    const int n = stat_limit_take(s, &l);
+    int n = stat_limit_take(s, &l);
     const bool with_lane = lanes_matter(l, n);
     *out = '\0';
+    n = forget_the_gone(l, n);
     for (int i = 0; i < n && (unsigned)i < top && percent(&l[i], greatest(&l[i], -1)) > 0; i++) {
         add(&to, "%s", i ? ", " : "");
         add_limit(&to, &l[i], with_lane);

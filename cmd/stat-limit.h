@@ -27,13 +27,13 @@ typedef struct stat_limit {
     char role; /* 'p' or 'c' */
     unsigned index, lane;
     pid_t pid;
-    bool brief;                    /* it was there for so short a time that it cannot have limited the others */
-    uint64_t life_ns;              /* > 0 */
+    bool live;
+    double weight;    /* 0 .. 1: how much of its life it did not wait for the others, less if that was short */
+    uint64_t life_ns; /* > 0 */
     uint64_t part_ns[LIMIT_PARTS]; /* together life_ns */
 } stat_limit;
 
-/* One for each process that takes part, or took, those first that waited least for the others, and last those
- * who were there only briefly.  To be freed.
+/* One for each process that takes part, or took, the heaviest first.  To be freed.
  * The number, or -1: out of memory. */
 int stat_limit_take(const mpp_snapshot *s, stat_limit **limits);
 

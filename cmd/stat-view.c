@@ -206,14 +206,16 @@ void stat_view_show(const stat_view *v, const stat_page *page)
 
 void stat_view_show_gone(const stat_view *v, const stat_page *page)
 {
-    mpp_error gone = {.status = MPP_S_NO_MESH};
-    snprintf(gone.text, sizeof gone.text, "mesh %s is gone", v->request->mesh);
-    if (v->request->json && v->request->why)
-        stat_json_why(&(stat_why){.error = gone}, 1, page->out);
-    else if (v->request->json)
-        stat_json_gone(v->request->mesh, &gone, page->out);
+    const stat_request *r = v->request;
+    stat_why gone = {.error = {.status = MPP_S_NO_MESH}};
+    snprintf(gone.id, sizeof gone.id, "%s", r->mesh);
+    snprintf(gone.error.text, sizeof gone.error.text, "mesh %s is gone", gone.id);
+    if (r->json && r->why)
+        stat_json_why(&gone, 1, page->out);
+    else if (r->json)
+        stat_json_gone(gone.id, &gone.error, page->out);
     else
-        fprintf(page->out, "%s\n", gone.text);
+        fprintf(page->out, "%s\n", gone.error.text);
 }
 
 mpp_status stat_view_status(const stat_view *v)

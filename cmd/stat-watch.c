@@ -147,7 +147,7 @@ static void fit(const char *text, const stat_page *page, FILE *out)
         text += len + 1;
     }
     if (shown < n && page->width >= 32)
-        fprintf(out, "(%u more lines)%s\r\n", n - shown, clear_line);
+        fprintf(out, "(%u more lines)%s\r\n", n - shown, clear_line); /* as many columns at most */
 }
 
 static void draw(const stat_view *v, const stat_request *r)
@@ -236,11 +236,12 @@ static void prepare(bool screen)
     sigset_t held;
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&held);
-    sigaddset(&held, SIGWINCH);
-    sigaddset(&held, SIGTSTP);
-    sigprocmask(screen ? SIG_BLOCK : SIG_SETMASK, &held, &while_asleep);
-    if (screen)
+    if (screen) {
+        sigaddset(&held, SIGWINCH);
+        sigaddset(&held, SIGTSTP);
         enter_screen();
+    }
+    sigprocmask(SIG_BLOCK, &held, &while_asleep);
 }
 
 void stat_watch(stat_view *v, const stat_request *r)
