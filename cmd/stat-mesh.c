@@ -456,7 +456,8 @@ void stat_mesh_print(const stat_mesh *m, const stat_page *page)
 {
     const mpp_snapshot *s = m->now;
     const bool with_channels = channels.n_shown > 0 && (tables_only || s->n_channels > 0);
-    const bool matrix = !tables_only && !page->all && s->n_channels > TABLE_ROWS;
+    const bool matrix =
+        !tables_only && !page->all && s->n_channels > TABLE_ROWS && (s->producers > 1 || s->consumers > 1);
     const size_t most = page->all ? SIZE_MAX : matrix ? TABLE_WORST : TABLE_ROWS;
     const rows of_participants = {s->participants, s->n_participants, sizeof *s->participants, worse_participant,
                                   "participants"};

@@ -12,7 +12,8 @@
 
 int stat_why_ask(const mpp_snapshot *s, int64_t patience_ns, why **verdict, mpp_error *err)
 {
-    if (why_ask(s, patience_ns, verdict) == 0)
+    *verdict = why_ask(s, patience_ns);
+    if (*verdict)
         return 0;
     *err = (mpp_error){.status = MPP_S_ERROR, .os_error = ENOMEM, .text = "out of memory"};
     return -1;

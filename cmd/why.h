@@ -55,9 +55,8 @@ typedef struct why {
     unsigned n;
 } why;
 
-/* The verdict on a mesh.  Takes up to 0.1 s where processes have to be looked at twice.  To be freed.
- * 0, or -1: out of memory. */
-int why_ask(const mpp_snapshot *s, int64_t patience_ns, why **w);
+/* The verdict on a mesh.  Takes up to 0.1 s where processes have to be looked at twice.  To be freed. */
+why *why_ask(const mpp_snapshot *s, int64_t patience_ns);
 void why_free(why **w);
 /* Is any of it stalled? */
 bool why_stalled(const why *w);
