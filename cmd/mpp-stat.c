@@ -1,35 +1,55 @@
 /* mpp-stat - look at meshes without disturbing them */
 #define CLI_OPTIONS "mpp-stat.opt"
 #include "cli.h"
-#include "stat.h"
+#include "stat-view.h"
+#include "stat-watch.h"
 
-#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#define STAT_PATIENCE_NS     INT64_C(1000000000) /* of --for */
+#define STAT_INTERVAL_MIN_NS INT64_C(10000000)   /* of --watch */
 
 static const cli_tool tool = {
     .name = "mpp-stat",
-    .synopsis = "[-J | -o COLS]\n[-A] [-J | -o COLS] MESH\n[-s NAME] --where=KEY MESH",
-    .purpose = "Show all meshes, or one mesh's participants and channels, without disturbing them.",
+    .synopsis = "[-J | -o COLS] [-w SECS]\n"
+                "[-A] [-J | -o COLS] [--for=DUR] [-w SECS] MESH\n"
+                "-W [-J] [--for=DUR] [-w SECS] [MESH]\n"
+                "[-s NAME] --where=KEY MESH",
+    .purpose = "Show all meshes, or one mesh's participants and channels, or why one stands still; disturb nothing.",
     .options = cli_options,
     .n_options = CLI_N_OPTIONS,
 };
 
-/* The command line, understood. */
-typedef struct request {
-    const char *mesh;    /* NULL: all */
-    const char *columns; /* NULL: the default ones */
-    const char *where;
-    const char *stream; /* NULL: the only one */
-    bool json, all;
-} request;
+static int64_t duration_ns(const cli_option *option, const char *value)
+{
+    enum { MILLISECOND = 1000000 };
+    const int64_t ms = cli_duration(option, value), most = INT64_MAX / 4 / MILLISECOND;
+    return (ms < most ? ms : most) * MILLISECOND;
+}
+
+static int64_t interval_ns(const cli_option *option, const char *value)
+{
+    const int64_t ns = duration_ns(option, value);
+    if (ns < STAT_INTERVAL_MIN_NS)
+        cli_bad_value(option, value, "expected at least 0.01 (seconds)");
+    return ns;
+}
 
 static void take(void *arg, const cli_option *option, const char *value)
 {
-    request *r = arg;
+    stat_request *r = arg;
     switch (option->id) {
+    case OPT_WHY:
+        r->why = true;
+        break;
+    case OPT_FOR:
+        r->patience_ns = duration_ns(option, value);
+        break;
+    case OPT_WATCH:
+        r->interval_ns = interval_ns(option, value);
+        break;
     case OPT_JSON:
         r->json = true;
         break;
@@ -48,24 +68,30 @@ static void take(void *arg, const cli_option *option, const char *value)
     }
 }
 
-static void check(request *r, const cli_rest *rest)
+static void check(stat_request *r, const cli_rest *rest)
 {
     if (rest->n > 1)
         cli_usage("one MESH at a time, and not '%s'", rest->operands[1]);
     r->mesh = rest->n ? rest->operands[0] : NULL;
     if (r->json && r->columns)
         cli_usage("--json prints every field; --output is for tables");
-    if (r->where && (r->json || r->columns))
+    if (r->why && r->columns)
+        cli_usage("--why prints the verdict and no table; --output is for tables");
+    if (r->where && (r->json || r->columns || r->why || r->interval_ns))
         cli_usage("--where prints an index and nothing else");
     if (r->where && !r->mesh)
         cli_usage("--where needs a MESH");
     if (r->stream && !r->where)
         cli_usage("--stream is for --where");
+    if (r->patience_ns >= 0 && !r->why && (!r->mesh || r->columns || r->where))
+        cli_usage("--for is for the verdict: give --why, or a MESH without --output");
+    if (r->patience_ns < 0)
+        r->patience_ns = STAT_PATIENCE_NS;
 }
 
 /* ---- --where ------------------------------------------------------------------------------------ */
 
-static unsigned stream_number(const request *r, const mpp_mesh *m)
+static unsigned stream_number(const stat_request *r, const mpp_mesh *m)
 {
     if (!r->stream && mpp_mesh_streams(m) > 1)
         cli_usage("mesh %s has %u streams: say which with --stream", r->mesh, mpp_mesh_streams(m));
@@ -75,11 +101,11 @@ static unsigned stream_number(const request *r, const mpp_mesh *m)
     return (unsigned)number;
 }
 
-static void print_where(const request *r)
+static void print_where(const stat_request *r)
 {
     mpp_snapshot *taken;
     mpp_error error;
-    if (stat_take(r->mesh, &taken, &error) < 0)
+    if (mpp_snapshot_take(r->mesh, &taken, &error) < 0)
         cli_die(&error);
     const mpp_mesh *m = taken->mesh;
     const unsigned number = stream_number(r, m);
@@ -92,52 +118,49 @@ static void print_where(const request *r)
     mpp_snapshot_free(&taken);
 }
 
-/* ---- list and mesh ------------------------------------------------------------------------------ */
+/* ---- once, or again and again ------------------------------------------------------------------- */
 
-static void print_list(const request *r)
+static void look(stat_view *v)
 {
-    stat_summary *list;
-    stat_list_columns(r->columns);
-    int n = stat_list_take(&list);
-    if (n < 0) {
-        mpp_error error = {.status = MPP_S_ERROR};
-        snprintf(error.text, sizeof error.text, "cannot list the meshes: %s", strerror(errno));
+    mpp_error error;
+    if (stat_view_look(v, false, &error) < 0)
         cli_die(&error);
-    }
-    if (r->json)
-        stat_json_list(list, (size_t)n);
-    else
-        stat_list_print(list, (size_t)n);
-    free(list);
 }
 
-static void print_mesh(const request *r)
+/* Rates take a second look. */
+static void show_once(stat_view *v, const stat_request *r)
 {
-    mpp_snapshot *s;
-    mpp_error error;
-    stat_mesh_columns(r->columns);
-    if (stat_take(r->mesh, &s, &error) < 0)
-        cli_die(&error);
-    if (r->json)
-        stat_json_mesh(s);
-    else
-        stat_mesh_print(s, r->all);
-    mpp_snapshot_free(&s);
+    stat_page page = {.out = stdout, .all = r->all};
+    stat_page_measure(&page);
+    page.height = 0;
+    look(v);
+    if (stat_view_wants_glance(v)) {
+        stat_watch_pause(STAT_GLANCE_NS);
+        look(v);
+    }
+    stat_view_show(v, &page);
 }
 
 int main(int argc, char **argv)
 {
-    request r = {0};
+    stat_request r = {.patience_ns = -1};
     cli_rest rest;
+    mpp_status status = MPP_S_DONE;
     setlocale(LC_CTYPE, "");
     cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take, &r, &rest);
     check(&r, &rest);
     if (r.where)
         print_where(&r);
-    else if (r.mesh)
-        print_mesh(&r);
-    else
-        print_list(&r);
+    else {
+        stat_view *v = stat_view_open(&r);
+        if (r.interval_ns)
+            stat_watch(v, &r);
+        else {
+            show_once(v, &r);
+            status = stat_view_status(v);
+        }
+        stat_view_close(&v);
+    }
     cli_flush();
-    return MPP_S_DONE;
+    return (int)status;
 }

@@ -3,6 +3,7 @@
 #include "stat.h"
 
 #include "cli.h"
+#include "stat-limit.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -71,6 +72,17 @@ static json_t *text_or_null(const char *s)
     return s && *s ? text(s) : json_null();
 }
 
+/* A rate; < 0: unknown. */
+static json_t *per_second(double rate)
+{
+    return rate < 0 ? json_null() : json_integer(rate < 1e18 ? (json_int_t)(rate + 0.5) : (json_int_t)1e18);
+}
+
+static json_t *positive(int64_t n)
+{
+    return n > 0 ? json_integer(n) : json_null();
+}
+
 static json_t *format(const mpp_format *f)
 {
     static const char *const kinds[] = {
@@ -94,19 +106,34 @@ static json_t *stream(const mpp_stream_info *s)
     return o;
 }
 
+static json_t *endpoint_counters(const mpp_endpoint_counters *c)
+{
+    json_t *o = json_object();
+#define ENDPOINT_COUNTER(name, kind, unit, prose) set(o, #name, number(c->name));
+#include "counters.def"
+    return o;
+}
+
+static json_t *role(char role)
+{
+    return role == 'p' ? text("producer") : role == 'c' ? text("consumer") : json_null();
+}
+
 static json_t *participant(const mpp_participant *p)
 {
     const bool live = p->activity != NULL;
     json_t *o = json_object();
-    set(o, "role", text(p->role == 'p' ? "producer" : "consumer"));
+    set(o, "role", role(p->role));
     set(o, "index", number(p->index));
     set(o, "lane", number(p->lane));
     set(o, "state", text(p->state));
-    set(o, "pid", p->pid > 0 ? number((uint64_t)p->pid) : json_null());
+    set(o, "pid", positive(p->pid));
     set(o, "label", text_or_null(p->label));
     set(o, "activity", text_or_null(p->activity));
     set(o, "waits_for", live && p->channel >= 0 ? number((uint64_t)p->channel) : json_null());
-    set(o, "since_ns", p->since_ns > 0 ? number((uint64_t)p->since_ns) : json_null());
+    set(o, "since_ns", positive(p->since_ns));
+    set(o, "command", positive(p->command));
+    set(o, "counters", endpoint_counters(&p->counters));
     return o;
 }
 
@@ -118,13 +145,16 @@ static json_t *counters(const mpp_counters *c)
     return o;
 }
 
-static json_t *channel(const mpp_channel *c)
+static json_t *channel(const stat_mesh *m, const mpp_channel *c)
 {
+    const stat_rates rates = stat_channel_rates(m, c);
     json_t *o = json_object();
     set(o, "lane", number(c->lane));
     set(o, "producer", number(c->producer));
     set(o, "consumer", number(c->consumer));
     set(o, "fill", number(c->fill));
+    set(o, "rate", per_second(rates.bytes));
+    set(o, "records_rate", per_second(rates.records));
     set(o, "counters", counters(&c->counters));
     return o;
 }
@@ -165,18 +195,94 @@ static void set_mesh(json_t *o, const stat_summary *m)
     set(o, "producers", number(m->producers));
     set(o, "consumers", number(m->consumers));
     set(o, "participants", tally(&m->participants));
+    set(o, "rate", per_second(m->rate));
 }
 
-/* What only the view of one mesh has. */
-static void set_detail(json_t *o, const mpp_snapshot *s)
+/* ---- verdicts and limits ------------------------------------------------------------------------ */
+
+static json_t *verdict(const why_verdict *v)
 {
+    json_t *o = json_object(), *evidence = json_array();
+    for (unsigned i = 0; i < v->n_evidence; i++)
+        append(evidence, text(v->evidence[i]));
+    set(o, "class", text(why_name(v->class)));
+    set(o, "stalled", json_boolean(v->stalled));
+    set(o, "for_ns", positive(v->for_ns));
+    set(o, "mesh", text_or_null(v->mesh));
+    set(o, "role", role(v->role));
+    set(o, "index", v->role ? number(v->index) : json_null());
+    set(o, "pid", positive(v->pid));
+    set(o, "process", text_or_null(v->process));
+    set(o, "text", text_or_null(v->text));
+    set(o, "evidence", evidence);
+    set(o, "advice", text_or_null(v->advice));
+    return o;
+}
+
+static json_t *verdicts(const why *w)
+{
+    json_t *all = json_array();
+    for (unsigned i = 0; w && i < w->n; i++)
+        append(all, verdict(&w->verdicts[i]));
+    return all;
+}
+
+static json_t *limit(const stat_limit *l)
+{
+    json_t *o = json_object();
+    set(o, "role", role(l->role));
+    set(o, "index", number(l->index));
+    set(o, "lane", number(l->lane));
+    set(o, "pid", positive(l->pid));
+    set(o, "life_ns", number(l->life_ns));
+    set(o, "input_ns", number(l->part_ns[LIMIT_INPUT]));
+    set(o, "output_ns", number(l->part_ns[LIMIT_OUTPUT]));
+    set(o, "command_ns", number(l->part_ns[LIMIT_COMMAND]));
+    set(o, "work_ns", number(l->part_ns[LIMIT_WORK]));
+    set(o, "channel_ns", number(l->part_ns[LIMIT_CHANNEL]));
+    return o;
+}
+
+static json_t *limits(const mpp_snapshot *s)
+{
+    json_t *all = json_array();
+    stat_limit *l;
+    const int n = stat_limit_take(s, &l);
+    incomplete |= n < 0;
+    for (int i = 0; i < n; i++)
+        append(all, limit(&l[i]));
+    free(l);
+    return all;
+}
+
+static json_t *totals(const mpp_snapshot *s)
+{
+    stat_totals t;
+    stat_limit_totals(s, &t);
+    json_t *o = json_object();
+    set(o, "records", t.records == UINT64_MAX ? json_null() : number(t.records));
+    set(o, "bytes", number(t.bytes));
+    set(o, "frames", number(t.frames));
+    set(o, "dropped", number(t.dropped));
+    set(o, "duration_ns", positive(t.duration_ns));
+    set(o, "space_ns", number(t.space_ns));
+    set(o, "data_ns", number(t.data_ns));
+    return o;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+/* What only the view of one mesh has. */
+static void set_detail(json_t *o, const stat_mesh *m)
+{
+    const mpp_snapshot *s = m->now;
     json_t *streams = json_array(), *endpoints = json_array(), *channels = json_array();
     for (unsigned i = 0; i < s->n_streams; i++)
         append(streams, stream(&s->streams[i]));
     for (unsigned i = 0; i < s->n_participants; i++)
         append(endpoints, participant(&s->participants[i]));
     for (unsigned i = 0; i < s->n_channels; i++)
-        append(channels, channel(&s->channels[i]));
+        append(channels, channel(m, &s->channels[i]));
     set(o, "taken_ns", json_integer(s->taken_ns));
     set(o, "ring_size", number(s->ring_size));
     set(o, "max_record", number(s->max_record));
@@ -186,23 +292,26 @@ static void set_detail(json_t *o, const mpp_snapshot *s)
     set(o, "streams", streams);
     set(o, "endpoints", endpoints);
     set(o, "channels", channels);
+    set(o, "verdicts", verdicts(m->verdict));
+    set(o, "totals", totals(s));
+    set(o, "limits", limits(s));
 }
 
 /* Prints {"schema": 1, name: value}. */
-static void print(const char *name, json_t *value)
+static void print(const char *name, json_t *value, FILE *out)
 {
     json_t *o = json_object();
     set(o, "schema", number(JSON_SCHEMA));
     set(o, name, value);
-    if (!incomplete && json_dumpf(o, stdout, JSON_COMPACT) < 0 && !ferror(stdout))
+    if (!incomplete && json_dumpf(o, out, JSON_COMPACT) < 0 && !ferror(out))
         incomplete = true;
     if (incomplete)
         cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "cannot make JSON: out of memory"});
-    putchar('\n');
+    putc('\n', out);
     json_decref(o);
 }
 
-void stat_json_list(const stat_summary *list, size_t n)
+void stat_json_list(const stat_summary *list, size_t n, FILE *out)
 {
     json_t *meshes = json_array();
     for (size_t i = 0; i < n; i++) {
@@ -210,15 +319,47 @@ void stat_json_list(const stat_summary *list, size_t n)
         set_mesh(o, &list[i]);
         append(meshes, o);
     }
-    print("meshes", meshes);
+    print("meshes", meshes, out);
 }
 
-void stat_json_mesh(const mpp_snapshot *s)
+static double rate_of(const stat_mesh *m)
 {
-    stat_summary m;
+    double all = m->before ? 0 : -1;
+    for (unsigned i = 0; m->before && i < m->now->n_channels; i++) {
+        const double one = stat_channel_rates(m, &m->now->channels[i]).bytes;
+        all += one > 0 ? one : 0;
+    }
+    return all;
+}
+
+void stat_json_mesh(const stat_mesh *m, FILE *out)
+{
+    stat_summary summary;
     json_t *o = json_object();
-    stat_summarize(s, &m);
-    set_mesh(o, &m);
-    set_detail(o, s);
-    print("mesh", o);
+    stat_summarize(m->now, &summary);
+    summary.rate = rate_of(m);
+    set_mesh(o, &summary);
+    set_detail(o, m);
+    print("mesh", o, out);
+}
+
+void stat_json_why(const stat_why *list, size_t n, FILE *out)
+{
+    json_t *meshes = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *o = json_object();
+        set(o, "id", text(list[i].id));
+        set(o, "error", error(&list[i].error));
+        set(o, "verdicts", verdicts(list[i].verdict));
+        append(meshes, o);
+    }
+    print("meshes", meshes, out);
+}
+
+void stat_json_gone(const char *id, const mpp_error *e, FILE *out)
+{
+    json_t *o = json_object();
+    set(o, "id", text(id));
+    set(o, "error", error(e));
+    print("mesh", o, out);
 }

@@ -54,6 +54,14 @@ static void show_size(char *out, const column *c, const void *context, const voi
         text_bytes(out, m->size);
 }
 
+static void show_rate(char *out, const column *c, const void *context, const void *row)
+{
+    (void)c, (void)context;
+    const stat_summary *m = row;
+    if (!unread(m))
+        text_rate(out, m->rate, text_bytes);
+}
+
 static void show_uuid(char *out, const column *c, const void *context, const void *row)
 {
     (void)c, (void)context;
@@ -80,6 +88,7 @@ static column columns[] = {
     {.name = "mesh", .cell = show_id},
     {.name = "missing", .right = true, .cell = show_unsigned, .offset = offsetof(stat_summary, participants.missing)},
     {.name = "producers", .right = true, .cell = show_unsigned, .offset = offsetof(stat_summary, producers)},
+    {.name = "rate", .right = true, .cell = show_rate},
     {.name = "remark", .cell = show_remark},
     {.name = "size", .right = true, .cell = show_size},
     {.name = "state", .cell = show_state},
@@ -92,16 +101,21 @@ void stat_list_columns(const char *list)
 {
     table *const tables[] = {&meshes};
     table_init(&meshes, columns, sizeof columns / sizeof *columns);
-    table_choose(tables, 1, list ? list : "mesh,state,age,size,producers,consumers,live,done,dead,missing,remark");
+    table_choose(tables, 1, list ? list : "mesh,state,age,size,producers,consumers,live,done,dead,missing,rate,remark");
 }
 
-void stat_list_print(const stat_summary *list, size_t n)
+bool stat_list_has_rates(void)
+{
+    return table_shows(&meshes, "rate");
+}
+
+void stat_list_print(const stat_summary *list, size_t n, const stat_page *page)
 {
     const void **rows = calloc(n + 1, sizeof *rows);
     if (!rows)
         cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
     for (size_t i = 0; i < n; i++)
         rows[i] = &list[i];
-    table_print(&meshes, NULL, rows, n, stdout);
+    table_print(&meshes, NULL, rows, n, page->out);
     free(rows);
 }

@@ -2,13 +2,22 @@
 #include "stat.h"
 
 #include "cli.h"
+#include "stat-limit.h"
+#include "stat-matrix.h"
 #include "stat-table.h"
 #include "stat-text.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A cell's context is the stat_mesh. */
+static const mpp_snapshot *shot(const void *context)
+{
+    return ((const stat_mesh *)context)->now;
+}
 
 /* ---- participants ------------------------------------------------------------------------------- */
 
@@ -30,7 +39,7 @@ static void show_participant(char *out, const column *c, const void *context, co
     (void)c;
     const mpp_participant *p = row;
     snprintf(out, TEXT_CELL, "%s %u", role(p), p->index);
-    lane(out, context, p->lane);
+    lane(out, shot(context), p->lane);
 }
 
 static void show_role(char *out, const column *c, const void *context, const void *row)
@@ -81,7 +90,7 @@ static void show_activity(char *out, const column *c, const void *context, const
     const size_t used = strlen(out);
     snprintf(out + used, TEXT_CELL - used, " on %u->%u", p->role == 'p' ? p->index : peer,
              p->role == 'p' ? peer : p->index);
-    lane(out, context, p->lane);
+    lane(out, shot(context), p->lane);
 }
 
 static void show_since(char *out, const column *c, const void *context, const void *row)
@@ -89,11 +98,36 @@ static void show_since(char *out, const column *c, const void *context, const vo
     (void)c;
     const mpp_participant *p = row;
     if (p->since_ns > 0)
-        text_duration(out, ((const mpp_snapshot *)context)->taken_ns - p->since_ns);
+        text_duration(out, shot(context)->taken_ns - p->since_ns);
+}
+
+static void show_command(char *out, const column *c, const void *context, const void *row)
+{
+    (void)c, (void)context;
+    const mpp_participant *p = row;
+    if (p->command > 0)
+        snprintf(out, TEXT_CELL, "%jd", (intmax_t)p->command);
+}
+
+/* The counter at c->offset, as its unit asks. */
+static void show_counter(char *out, const column *c, const void *context, const void *row)
+{
+    const uint64_t n = *(const uint64_t *)(const void *)((const char *)row + c->offset);
+    const uint64_t now = (uint64_t)shot(context)->taken_ns;
+    if (strcmp(c->unit, "level nanoseconds") == 0) { /* a moment */
+        if (n > 0)
+            text_duration(out, n < now ? (int64_t)(now - n) : 0);
+    } else if (strcmp(c->unit, "count nanoseconds") == 0)
+        text_duration(out, (int64_t)n);
+    else if (strstr(c->unit, "bytes"))
+        text_bytes(out, n);
+    else if (n != UINT64_MAX) /* not counted */
+        text_count(out, n);
 }
 
 static column participant_columns[] = {
     {.name = "activity", .cell = show_activity},
+    {.name = "command", .right = true, .cell = show_command},
     {.name = "index", .right = true, .cell = show_index},
     {.name = "label", .cell = show_label},
     {.name = "participant", .cell = show_participant},
@@ -101,6 +135,13 @@ static column participant_columns[] = {
     {.name = "role", .cell = show_role},
     {.name = "since", .right = true, .cell = show_since},
     {.name = "state", .cell = show_state},
+#define ENDPOINT_COUNTER(counter, kind, counted, prose)                                                                \
+    {.name = #counter,                                                                                                 \
+     .right = true,                                                                                                    \
+     .cell = show_counter,                                                                                             \
+     .unit = #kind " " #counted,                                                                                       \
+     .offset = offsetof(mpp_participant, counters.counter)},
+#include "counters.def"
 };
 
 /* How soon a state wants attention. */
@@ -133,7 +174,7 @@ static void show_channel(char *out, const column *c, const void *context, const 
     (void)c;
     const mpp_channel *ch = row;
     snprintf(out, TEXT_CELL, "%u->%u", ch->producer, ch->consumer);
-    lane(out, context, ch->lane);
+    lane(out, shot(context), ch->lane);
 }
 
 /* The unsigned at c->offset. */
@@ -152,7 +193,7 @@ static void show_fill(char *out, const column *c, const void *context, const voi
 static void show_full(char *out, const column *c, const void *context, const void *row)
 {
     (void)c;
-    const mpp_snapshot *s = context;
+    const mpp_snapshot *s = shot(context);
     const mpp_channel *ch = row;
     if (s->ring_size > 0)
         snprintf(out, TEXT_CELL, "%.0f%%", 100.0 * (double)ch->fill / (double)s->ring_size);
@@ -161,22 +202,19 @@ static void show_full(char *out, const column *c, const void *context, const voi
 static void show_bar(char *out, const column *c, const void *context, const void *row)
 {
     (void)c;
-    text_bar(out, ((const mpp_channel *)row)->fill, ((const mpp_snapshot *)context)->ring_size);
+    text_bar(out, ((const mpp_channel *)row)->fill, shot(context)->ring_size);
 }
 
-/* The counter at c->offset, as its unit asks. */
-static void show_counter(char *out, const column *c, const void *context, const void *row)
+static void show_rate(char *out, const column *c, const void *context, const void *row)
 {
-    const uint64_t n = *(const uint64_t *)(const void *)((const char *)row + c->offset);
-    if (strcmp(c->unit, "level nanoseconds") == 0) { /* a moment */
-        if (n > 0)
-            text_duration(out, ((const mpp_snapshot *)context)->taken_ns - (int64_t)n);
-    } else if (strcmp(c->unit, "count nanoseconds") == 0)
-        text_duration(out, (int64_t)n);
-    else if (strstr(c->unit, "bytes"))
-        text_bytes(out, n);
-    else if (n != UINT64_MAX) /* not counted */
-        text_count(out, n);
+    (void)c;
+    text_rate(out, stat_channel_rates(context, row).bytes, text_bytes);
+}
+
+static void show_records_rate(char *out, const column *c, const void *context, const void *row)
+{
+    (void)c;
+    text_rate(out, stat_channel_rates(context, row).records, text_count);
 }
 
 static column channel_columns[] = {
@@ -187,6 +225,8 @@ static column channel_columns[] = {
     {.name = "full", .right = true, .cell = show_full},
     {.name = "lane", .right = true, .cell = show_unsigned, .offset = offsetof(mpp_channel, lane)},
     {.name = "producer", .right = true, .cell = show_unsigned, .offset = offsetof(mpp_channel, producer)},
+    {.name = "rate", .right = true, .cell = show_rate},
+    {.name = "records_rate", .right = true, .cell = show_records_rate},
 #define COUNTER(counter, kind, counted, side, prose)                                                                   \
     {.name = #counter,                                                                                                 \
      .right = true,                                                                                                    \
@@ -214,7 +254,7 @@ static int worse_channel(const void *a, const void *b)
 static table participants, channels;
 static bool tables_only; /* columns were asked for by name: nothing else is printed */
 
-void stat_mesh_columns(const char *list)
+void stat_mesh_columns(const char *list, bool rates)
 {
     table *const both[] = {&participants, &channels};
     const bool bar = isatty(STDOUT_FILENO);
@@ -227,28 +267,41 @@ void stat_mesh_columns(const char *list)
     }
     table_choose(both, 1, "participant,pid,state,since,activity,label");
     table_choose(both + 1, 1, bar ? "channel,bar,fill,full" : "channel,fill,full");
+    if (rates)
+        table_choose(both + 1, 1, "rate,records_rate");
     table_choose(both + 1, 1, "high_water,records,bytes,frames,space_ns,data_ns");
 }
 
-/* Rows, each `size` bytes, of which there are n. */
-static void print_table(const table *t, const mpp_snapshot *s, const void *first, size_t n, size_t size, bool all,
-                        table_order *worse, const char *what)
+bool stat_mesh_has_rates(void)
 {
-    const void **rows = calloc(n + 1, sizeof *rows);
-    if (!rows)
+    return table_shows(&channels, "rate") || table_shows(&channels, "records_rate");
+}
+
+/* Rows of a kind: n of them, each `size` bytes. */
+typedef struct rows {
+    const void *first;
+    size_t n, size;
+    table_order *worse;
+    const char *what;
+} rows;
+
+static void print_table(const table *t, const stat_mesh *m, const rows *r, size_t most, FILE *out)
+{
+    const void **all = calloc(r->n + 1, sizeof *all);
+    if (!all)
         cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
-    for (size_t i = 0; i < n; i++)
-        rows[i] = (const char *)first + i * size;
-    const size_t shown = table_cut(rows, n, all, worse);
-    table_print(t, s, rows, shown, stdout);
-    if (shown < n)
-        printf("%zu more %s; --all shows all %zu\n", n - shown, what, n);
-    free(rows);
+    for (size_t i = 0; i < r->n; i++)
+        all[i] = (const char *)r->first + i * r->size;
+    const size_t shown = table_cut(all, r->n, most, r->worse);
+    table_print(t, m, all, shown, out);
+    if (shown < r->n)
+        fprintf(out, "%zu more %s; --all shows all %zu\n", r->n - shown, r->what, r->n);
+    free(all);
 }
 
 /* ---- head --------------------------------------------------------------------------------------- */
 
-static void print_tally(const mpp_snapshot *s, char of, const char *name)
+static void print_tally(const mpp_snapshot *s, char of, const char *name, FILE *out)
 {
     stat_tally t;
     stat_count(s, of, &t);
@@ -257,40 +310,40 @@ static void print_tally(const mpp_snapshot *s, char of, const char *name)
         const char *state;
     } parts[] = {{t.live, "live"}, {t.done, "done"}, {t.dead, "dead"}, {t.missing, "missing"}};
     const char *lead = "";
-    printf("%s: ", name);
+    fprintf(out, "%s: ", name);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i].n > 0) {
-            printf("%s%u %s", lead, parts[i].n, parts[i].state);
+            fprintf(out, "%s%u %s", lead, parts[i].n, parts[i].state);
             lead = ", ";
         }
-    putchar('\n');
+    putc('\n', out);
 }
 
-static void print_geometry(const mpp_snapshot *s)
+static void print_geometry(const mpp_snapshot *s, FILE *out)
 {
     char age[TEXT_CELL], size[TEXT_CELL], ring[TEXT_CELL];
     text_duration(age, stat_age(s));
     text_bytes(size, s->segment_size);
     text_bytes(ring, s->ring_size);
-    printf("mesh %s: %s, %u x %u", s->id, s->state, s->producers, s->consumers);
+    fprintf(out, "mesh %s: %s, %u x %u", s->id, s->state, s->producers, s->consumers);
     if (s->n_streams > 1)
-        printf(", %u streams in %u %s", s->n_streams, s->lanes, s->lanes == 1 ? "lane" : "lanes");
-    printf(", made %s ago, segment %s, rings %s", age, size, ring);
+        fprintf(out, ", %u streams in %u %s", s->n_streams, s->lanes, s->lanes == 1 ? "lane" : "lanes");
+    fprintf(out, ", made %s ago, segment %s, rings %s", age, size, ring);
     if (s->watch_pid > 0)
-        printf(", ends with pid %jd", (intmax_t)s->watch_pid);
-    puts(s->keep ? ", kept when over" : "");
+        fprintf(out, ", ends with pid %jd", (intmax_t)s->watch_pid);
+    fputs(s->keep ? ", kept when over\n" : "\n", out);
 }
 
-static void print_format(const mpp_format *f)
+static void print_format(const mpp_format *f, FILE *out)
 {
     if (f->kind == MPP_FIXED)
-        printf("records of %" PRIu32 " bytes", f->size);
+        fprintf(out, "records of %" PRIu32 " bytes", f->size);
     else if (f->kind != MPP_DELIMITED)
-        printf("%s length-prefixed records", f->kind == MPP_U32LE ? "u32le" : "u32be");
+        fprintf(out, "%s length-prefixed records", f->kind == MPP_U32LE ? "u32le" : "u32be");
     else if (f->delimiter == '\n')
-        printf("lines");
+        fprintf(out, "lines");
     else
-        printf("records that end with \\x%02x", f->delimiter);
+        fprintf(out, "records that end with \\x%02x", f->delimiter);
 }
 
 const char *stat_partition(mpp_partition_kind kind)
@@ -302,58 +355,123 @@ const char *stat_partition(mpp_partition_kind kind)
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
 }
 
-static void print_stream(const mpp_snapshot *s, const mpp_stream_info *stream)
+static void print_stream(const mpp_snapshot *s, const mpp_stream_info *stream, FILE *out)
 {
     char text[TEXT_CELL];
     text_clean(text, sizeof text, stream->name);
-    printf("stream %s: ", text);
-    print_format(&stream->format);
-    printf(", %s", stat_partition(stream->partition));
+    fprintf(out, "stream %s: ", text);
+    print_format(&stream->format, out);
+    fprintf(out, ", %s", stat_partition(stream->partition));
     if (stream->key) {
         text_clean(text, sizeof text, stream->key);
-        printf(", key %s", text);
+        fprintf(out, ", key %s", text);
     }
     if (s->lanes > 1)
-        printf(", lane %u", stream->lane);
-    putchar('\n');
+        fprintf(out, ", lane %u", stream->lane);
+    putc('\n', out);
 }
 
-static void print_streams(const mpp_snapshot *s, bool all)
+static void print_streams(const mpp_snapshot *s, bool all, FILE *out)
 {
     const unsigned shown = all || s->n_streams <= TABLE_ROWS ? s->n_streams : TABLE_ROWS;
     for (unsigned i = 0; i < shown; i++)
-        print_stream(s, &s->streams[i]);
+        print_stream(s, &s->streams[i], out);
     if (shown < s->n_streams)
-        printf("%u more streams; --all shows all %u\n", s->n_streams - shown, s->n_streams);
+        fprintf(out, "%u more streams; --all shows all %u\n", s->n_streams - shown, s->n_streams);
 }
 
-static void print_head(const mpp_snapshot *s, bool all)
+static void print_head(const mpp_snapshot *s, bool all, FILE *out)
 {
     char text[TEXT_CELL];
-    print_geometry(s);
+    print_geometry(s, out);
     if (s->cause.status != MPP_S_DONE) {
         text_clean(text, sizeof text, s->cause.text);
-        printf("failed: %s\n", text);
+        fprintf(out, "failed: %s\n", text);
     }
     if (s->garbage)
-        printf("garbage: %s\n", s->garbage);
-    print_tally(s, 'p', "producers");
-    print_tally(s, 'c', "consumers");
-    print_streams(s, all);
+        fprintf(out, "garbage: %s\n", s->garbage);
+    print_tally(s, 'p', "producers", out);
+    print_tally(s, 'c', "consumers", out);
+    print_streams(s, all, out);
 }
 
-void stat_mesh_print(const mpp_snapshot *s, bool all)
+/* ---- verdict and limits ------------------------------------------------------------------------- */
+
+/* What one that is over has done. */
+static void print_totals(const mpp_snapshot *s, FILE *out)
 {
+    stat_totals t;
+    char text[TEXT_CELL];
+    stat_limit_totals(s, &t);
+    fputs("carried: ", out);
+    if (t.records != UINT64_MAX) {
+        text_count(text, t.records);
+        fprintf(out, "%s %s, ", text, t.records == 1 ? "record" : "records");
+    }
+    text_bytes(text, t.bytes);
+    fprintf(out, "%s bytes", text);
+    if (t.duration_ns > 0) {
+        text_duration(text, t.duration_ns);
+        fprintf(out, " in %s", text);
+        text_rate(text, (double)t.bytes * 1e9 / (double)t.duration_ns, text_bytes);
+        fprintf(out, ", %s", text);
+    }
+    text_duration(text, (int64_t)t.space_ns);
+    fprintf(out, "\nwaited: producers %s for space", text);
+    text_duration(text, (int64_t)t.data_ns);
+    fprintf(out, ", consumers %s for data\n", text);
+}
+
+static void print_limits(const mpp_snapshot *s, FILE *out)
+{
+    enum { TOP = 3 };
+    const bool over = stat_is_over(s);
+    char text[TEXT_CELL];
+    if (over)
+        print_totals(s, out);
+    stat_limit_text(s, text, sizeof text, over ? TOP : 1);
+    if (*text)
+        fprintf(out, "limited by: %s\n", text);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------- */
+
+static void print_summary(const stat_mesh *m, const stat_page *page)
+{
+    print_head(m->now, page->all, page->out);
+    if (m->verdict)
+        stat_why_print(m->verdict, "", page->out);
+    print_limits(m->now, page->out);
+}
+
+/* In a window most of the height is left to the tables. */
+static void print_matrix(const mpp_snapshot *s, const stat_page *page)
+{
+    const unsigned third = page->height / 3;
+    stat_matrix_print(s, page->width, page->height ? third : UINT_MAX, page->out);
+    putc('\n', page->out);
+}
+
+void stat_mesh_print(const stat_mesh *m, const stat_page *page)
+{
+    const mpp_snapshot *s = m->now;
     const bool with_channels = channels.n_shown > 0 && (tables_only || s->n_channels > 0);
+    const bool matrix =
+        !tables_only && !page->all && s->n_channels > TABLE_ROWS && (s->producers > 1 || s->consumers > 1);
+    const size_t most = page->all ? SIZE_MAX : matrix ? TABLE_WORST : TABLE_ROWS;
+    const rows of_participants = {s->participants, s->n_participants, sizeof *s->participants, worse_participant,
+                                  "participants"};
+    const rows of_channels = {s->channels, s->n_channels, sizeof *s->channels, worse_channel, "channels"};
     if (!tables_only)
-        print_head(s, all);
+        print_summary(m, page);
     if (!tables_only && participants.n_shown > 0)
-        putchar('\n');
+        putc('\n', page->out);
     if (participants.n_shown > 0)
-        print_table(&participants, s, s->participants, s->n_participants, sizeof *s->participants, all,
-                    worse_participant, "participants");
+        print_table(&participants, m, &of_participants, most, page->out);
     if (participants.n_shown > 0 && with_channels)
-        putchar('\n');
+        putc('\n', page->out);
+    if (matrix)
+        print_matrix(s, page);
     if (with_channels)
-        print_table(&channels, s, s->channels, s->n_channels, sizeof *s->channels, all, worse_channel, "channels");
+        print_table(&channels, m, &of_channels, most, page->out);
 }

@@ -59,6 +59,14 @@ static bool show_in_any(table *const *tables, size_t n, const char *name, size_t
     return false;
 }
 
+bool table_shows(const table *t, const char *name)
+{
+    for (unsigned i = 0; i < t->n_shown; i++)
+        if (strcmp(t->shown[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
 void table_choose(table *const *tables, size_t n, const char *list)
 {
     for (const char *p = list;; p++) {
@@ -132,10 +140,10 @@ void table_print(const table *t, const void *context, const void *const *rows, s
         }
 }
 
-size_t table_cut(const void **rows, size_t n, bool all, table_order *worse)
+size_t table_cut(const void **rows, size_t n, size_t most, table_order *worse)
 {
-    if (all || n <= TABLE_ROWS)
+    if (n <= TABLE_ROWS || n <= most)
         return n;
     qsort(rows, n, sizeof *rows, worse);
-    return TABLE_ROWS;
+    return most;
 }

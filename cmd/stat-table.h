@@ -13,6 +13,7 @@
 enum {
     TABLE_SHOWN_MAX = 48, /* columns in one -o */
     TABLE_ROWS = 40,      /* more rows than this are cut to the worst, without --all */
+    TABLE_WORST = 10,     /* of which so many are enough where there is something else that shows them all */
 };
 
 typedef struct column column;
@@ -43,13 +44,16 @@ void table_init(table *t, column *columns, size_t n);
  * that has it.  One that none of them has is a usage error. */
 void table_choose(table *const *tables, size_t n, const char *list);
 
+/* Was the column chosen? */
+bool table_shows(const table *t, const char *name);
+
 /* The headings and n rows. */
 void table_print(const table *t, const void *context, const void *const *rows, size_t n, FILE *out);
 
 /* Orders two elements of rows[], the worse first; never says that two are equal. */
 typedef int table_order(const void *a, const void *b);
 
-/* More rows than people read are sorted, and the worst come first.  How many of rows[] to print. */
-size_t table_cut(const void **rows, size_t n, bool all, table_order *worse);
+/* More rows than TABLE_ROWS are sorted, and the worst come first.  How many of rows[] to print: all, or `most`. */
+size_t table_cut(const void **rows, size_t n, size_t most, table_order *worse);
 
 #endif

@@ -52,21 +52,65 @@ static void add_present_waits(mpp_snapshot *s)
     }
 }
 
-int stat_take(const char *id, mpp_snapshot **s, mpp_error *err)
+void stat_adjust(mpp_snapshot *s)
 {
-    int rc = mpp_snapshot_take(id, s, err);
-    if (rc == 0) {
-        mark_uncounted(*s);
-        add_present_waits(*s);
-    }
-    return rc;
+    mark_uncounted(s);
+    add_present_waits(s);
 }
 
 int64_t stat_age(const mpp_snapshot *s)
 {
     struct timespec t;
+    int64_t age;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - s->created_ns;
+    /* A corrupt mesh may have been made at any time. */
+    return __builtin_sub_overflow((int64_t)t.tv_sec * 1000000000 + t.tv_nsec, s->created_ns, &age) ? 0 : age;
+}
+
+/* ---- rates -------------------------------------------------------------------------------------- */
+
+/* What a counter gained each second; < 0: it cannot be said, as of one that went back. */
+static double rate(uint64_t now, uint64_t before, int64_t ns)
+{
+    if (ns <= 0 || now == UINT64_MAX || before == UINT64_MAX || now < before)
+        return -1;
+    return (double)(now - before) * 1e9 / (double)ns;
+}
+
+/* A channel is in a snapshot from its first traffic on. */
+stat_rates stat_channel_rates(const stat_mesh *m, const mpp_channel *c)
+{
+    static const mpp_channel none;
+    const mpp_snapshot *s = m->before;
+    if (!s)
+        return (stat_rates){-1, -1};
+    const mpp_channel *then = s->n_channels ? bsearch(c, s->channels, s->n_channels, sizeof *c, by_channel) : NULL;
+    if (!then)
+        then = &none;
+    const int64_t ns = m->now->taken_ns - s->taken_ns;
+    return (stat_rates){rate(c->counters.bytes, then->counters.bytes, ns),
+                        rate(c->counters.records, then->counters.records, ns)};
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const stat_summary *)a)->id, ((const stat_summary *)b)->id);
+}
+
+/* A name may be another mesh's by now, which its uuid tells. */
+void stat_list_rates(stat_summary *list, size_t n, const stat_summary *before, size_t n_before)
+{
+    for (size_t i = 0; i < n; i++) {
+        stat_summary *m = &list[i];
+        const stat_summary *then = n_before ? bsearch(m, before, n_before, sizeof *m, by_id) : NULL;
+        if (then && then->error.status == MPP_S_DONE && strcmp(then->uuid, m->uuid) == 0 && stat_is_live(m))
+            m->rate = rate(m->bytes, then->bytes, m->taken_ns - then->taken_ns);
+    }
+}
+
+bool stat_is_live(const stat_summary *m)
+{
+    return m->error.status == MPP_S_DONE && m->participants.live > 0;
 }
 
 enum { SEEN_DEAD = 1, SEEN_LIVE = 2, SEEN_FREE = 4 };
@@ -99,6 +143,17 @@ void stat_count(const mpp_snapshot *s, char role, stat_tally *t)
             t->done++;
 }
 
+bool stat_is_over(const mpp_snapshot *s)
+{
+    bool was_there = false;
+    for (unsigned i = 0; i < s->n_participants; i++) {
+        if (seen(s->participants[i].state) == SEEN_LIVE)
+            return false;
+        was_there |= seen(s->participants[i].state) != SEEN_FREE;
+    }
+    return was_there;
+}
+
 static stat_tally sum(const stat_tally *a, const stat_tally *b)
 {
     return (stat_tally){a->live + b->live, a->done + b->done, a->dead + b->dead, a->missing + b->missing};
@@ -118,7 +173,11 @@ void stat_summarize(const mpp_snapshot *s, stat_summary *m)
         .producers = s->producers,
         .consumers = s->consumers,
         .participants = sum(&producers, &consumers),
+        .taken_ns = s->taken_ns,
+        .rate = -1,
     };
+    for (unsigned i = 0; i < s->n_channels; i++)
+        m->bytes += s->channels[i].counters.bytes;
     snprintf(m->id, sizeof m->id, "%s", s->id);
     snprintf(m->uuid, sizeof m->uuid, "%s", s->uuid);
     snprintf(m->state, sizeof m->state, "%s", s->state);
@@ -130,7 +189,7 @@ static bool take_one(const char *id, stat_summary *m)
 {
     mpp_snapshot *s;
     mpp_error error = {0};
-    if (stat_take(id, &s, &error) == 0) {
+    if (mpp_snapshot_take(id, &s, &error) == 0) {
         stat_summarize(s, m);
         mpp_snapshot_free(&s);
     } else

@@ -54,6 +54,14 @@ void text_duration(char *out, int64_t ns)
         snprintf(out, TEXT_CELL, "%" PRId64 "d%02" PRId64 "h", h / 24, h % 24);
 }
 
+void text_rate(char *out, double per_s, void (*number)(char *out, uint64_t n))
+{
+    if (per_s < 0)
+        return;
+    number(out, per_s < 1e18 ? (uint64_t)(per_s + 0.5) : UINT64_C(1000000000000000000));
+    strcat(out, "/s");
+}
+
 void text_bar(char *out, uint64_t part, uint64_t whole)
 {
     enum { BAR = 10 };
@@ -68,11 +76,11 @@ void text_bar(char *out, uint64_t part, uint64_t whole)
     memcpy(out + 1 + BAR, "]", 2);
 }
 
-/* The next character of in; its length, or 0 where it is no printable one. */
-static size_t printable(const char *in, wchar_t *w)
+/* The next character of the first `most` bytes of in; its length, or 0 where it is no printable one. */
+static size_t printable(const char *in, size_t most, wchar_t *w)
 {
     mbstate_t state = {0};
-    size_t n = mbrtowc(w, in, strlen(in), &state);
+    size_t n = mbrtowc(w, in, most, &state);
     return n == (size_t)-1 || n == (size_t)-2 || !iswprint((wint_t)*w) ? 0 : n;
 }
 
@@ -81,7 +89,7 @@ void text_clean(char *out, size_t size, const char *in)
     size_t used = 0;
     while (*in) {
         wchar_t w;
-        size_t n = printable(in, &w), take = n ? n : 1;
+        size_t n = printable(in, strlen(in), &w), take = n ? n : 1;
         if (used + take >= size)
             break;
         if (n)
@@ -94,12 +102,32 @@ void text_clean(char *out, size_t size, const char *in)
     out[used] = '\0';
 }
 
+int text_put(const char *in, size_t n, int columns, FILE *out)
+{
+    int used = 0;
+    while (n > 0) {
+        wchar_t w;
+        const size_t len = printable(in, n, &w), take = len ? len : 1;
+        const int wide = len ? wcwidth(w) : 1;
+        if (wide > columns - used)
+            break;
+        used += wide > 0 ? wide : 0;
+        if (len)
+            fwrite(in, 1, len, out);
+        else
+            putc('?', out);
+        in += take;
+        n -= take;
+    }
+    return used;
+}
+
 int text_width(const char *s)
 {
     int width = 0;
     while (*s) {
         wchar_t w;
-        size_t n = printable(s, &w);
+        size_t n = printable(s, strlen(s), &w);
         int cols = n ? wcwidth(w) : 1;
         width += cols > 0 ? cols : 0;
         s += n ? n : 1;

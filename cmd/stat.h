@@ -3,9 +3,18 @@
 #define STAT_H
 
 #include "mpp.h"
+#include "stat-why.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+
+/* Where a view is printed. */
+typedef struct stat_page {
+    FILE *out;
+    bool all;               /* do not cut long tables to the worst rows */
+    unsigned width, height; /* columns of the window, 80 where there is none; its lines, 0 where they do not matter */
+} stat_page;
 
 /* How a mesh's participants stand.  One that is dead (or corrupt) in any lane is dead; else live in any is live;
  * else one that has a lane it never attached to is missing. */
@@ -29,15 +38,41 @@ typedef struct stat_summary {
     uint64_t size;
     unsigned producers, consumers;
     stat_tally participants;
+    int64_t taken_ns;
+    uint64_t bytes; /* published in all channels */
+    double rate;    /* bytes per second of late; < 0: unknown */
 } stat_summary;
 
 void stat_summarize(const mpp_snapshot *s, stat_summary *m);
 
+/* Could anything move there? */
+bool stat_is_live(const stat_summary *m);
+
+/* Fill in the rates of those that are live, from what was seen before. */
+void stat_list_rates(stat_summary *list, size_t n, const stat_summary *before, size_t n_before);
+
 /* Every mesh of this user, sorted by id.  To be freed.  The number, or -1 with errno. */
 int stat_list_take(stat_summary **list);
 
-/* mpp_snapshot_take(); a channel's records are UINT64_MAX where they were not counted; its times include the wait that goes on now. */
-int stat_take(const char *id, mpp_snapshot **s, mpp_error *err);
+/* Make what a snapshot says fit to be shown: a channel's records are UINT64_MAX where they were not counted; its times
+ * include the wait that goes on now.  Once; and after the verdict, which wants what the segment says. */
+void stat_adjust(mpp_snapshot *s);
+
+/* One mesh as it is shown. */
+typedef struct stat_mesh {
+    mpp_snapshot *now;
+    const mpp_snapshot *before; /* an earlier one, for the rates; or NULL */
+    why *verdict;               /* or NULL */
+} stat_mesh;
+
+/* What a channel carried each second since the earlier snapshot; < 0: unknown. */
+typedef struct stat_rates {
+    double bytes, records;
+} stat_rates;
+stat_rates stat_channel_rates(const stat_mesh *m, const mpp_channel *c);
+
+/* Is nobody there any more, but somebody was?  Then all that there is to say is what it did. */
+bool stat_is_over(const mpp_snapshot *s);
 
 /* Nanoseconds since the mesh was made, by the real-time clock: a jump of that clock shows. */
 int64_t stat_age(const mpp_snapshot *s);
@@ -46,16 +81,22 @@ int64_t stat_age(const mpp_snapshot *s);
 const char *stat_partition(mpp_partition_kind kind);
 
 /* Choose the columns before anything is looked at: one that there is not is a usage error.
- * columns: what -o says, or NULL for the default ones. */
+ * columns: what -o says, or NULL for the default ones.  rates: the default ones have rates. */
 void stat_list_columns(const char *columns);
-void stat_mesh_columns(const char *columns);
+void stat_mesh_columns(const char *columns, bool rates);
 
-/* all: do not cut long tables to the worst rows. */
-void stat_list_print(const stat_summary *list, size_t n);
-void stat_mesh_print(const mpp_snapshot *s, bool all);
+/* Do the columns that were chosen ask for rates? */
+bool stat_list_has_rates(void);
+bool stat_mesh_has_rates(void);
+
+void stat_list_print(const stat_summary *list, size_t n, const stat_page *page);
+void stat_mesh_print(const stat_mesh *m, const stat_page *page);
 
 /* The same as one line of JSON; the fields stand in mpp-stat(1). */
-void stat_json_list(const stat_summary *list, size_t n);
-void stat_json_mesh(const mpp_snapshot *s);
+void stat_json_list(const stat_summary *list, size_t n, FILE *out);
+void stat_json_mesh(const stat_mesh *m, FILE *out);
+void stat_json_why(const stat_why *list, size_t n, FILE *out);
+/* Of a mesh that there is no more. */
+void stat_json_gone(const char *id, const mpp_error *error, FILE *out);
 
 #endif
