@@ -2,7 +2,6 @@
 
 #include "cli.h"
 #include "stat-text.h"
-#include "stat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -201,7 +200,7 @@ static void take_others(why_graph *g)
     const int n = mpp_mesh_list(&ids);
     for (int i = 0; i < n; i++) {
         mpp_snapshot *s;
-        if (strcmp(ids[i], g->asked->id) != 0 && stat_take(ids[i], &s, NULL) == 0)
+        if (strcmp(ids[i], g->asked->id) != 0 && mpp_snapshot_take(ids[i], &s, NULL) == 0)
             add(&g->others, s);
         free(ids[i]);
     }

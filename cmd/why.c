@@ -206,7 +206,7 @@ static void add_calm(why *w, const mpp_snapshot *s)
         snprintf(v->advice, sizeof v->advice, "start mpp-produce %s and mpp-consume %s", s->id, s->id);
     } else if (!anybody_live(s)) {
         why_verdict *v = add(w, WHY_FINISHED, s);
-        snprintf(v->text, sizeof v->text, "%s", s->garbage ? s->garbage : "nobody is attached");
+        snprintf(v->text, sizeof v->text, "%s", strcmp(s->state, "closed") == 0 ? "all is done" : "nobody is attached");
     } else {
         add(w, WHY_FLOWING, s);
     }
