@@ -1,4 +1,4 @@
-# mpp-stat: the list of meshes, one mesh, JSON, columns, --where
+# mpp-stat: the list of meshes, one mesh, the verdict, JSON, columns, --where
 
 load helpers
 
@@ -20,6 +20,23 @@ finished() {
     mpp-consume "$m" --all -- sh -c 'cat >/dev/null'
     wait
     echo "$m"
+}
+
+# A mesh whose producer waits for space, as the consumer's command reads nothing until there is a file `go`.
+stuck() {
+    local m
+    m=$(mpp-create -r 64K --pid $$)
+    yes | head -n 1000000 | mpp-produce "$m" >/dev/null &
+    mpp-consume "$m" -- sh -c 'until [ -e go ]; do sleep 0.02; done' >/dev/null &
+    wait_for doing 1 "waiting for space" "$m"
+    echo "$m"
+}
+
+# The verdict, if something is stalled.
+is_stalled() {
+    local status=0
+    mpp-stat --why --for 50ms "$1" || status=$?
+    ((status == 7))
 }
 
 # $2 bytes that mean nothing, from offset $3 on, into the segment of mesh $1.
@@ -113,6 +130,162 @@ spoil() {
     wait
 }
 
+@test "the list says how many bytes per second go through a live mesh, and nothing of others" {
+    m=$(mpp-create --pid $$) new=$(mpp-create)
+    yes | mpp-produce "$m" 2>/dev/null &
+    mpp-consume "$m" >/dev/null 2>&1 &
+    wait_for attached 2 "$m"
+    flows() {
+        listed "$m" rate | grep -E '^[1-9][0-9.]*[KMG]?/s$'
+    }
+    wait_for flows
+    run -0 listed "$new" rate
+    assert_equal "$output" -
+    run -0 jq -c --arg m "$m" '.meshes[] | select(.id == $m) | .rate >= 0' <<<"$(mpp-stat --json)"
+    assert_output true
+    run -0 jq -c --arg m "$new" '.meshes[] | select(.id == $m) | .rate' <<<"$(mpp-stat --json)"
+    assert_output null
+    mpp-create --remove "$m" "$new"
+    wait
+}
+
+@test "--why of a mesh where nothing is stalled is exit 0" {
+    m=$(finished)
+    run -0 mpp-stat --why "$m"
+    refute_output ''
+    refute_line --regexp '^stalled'
+    run -0 mpp-stat --why --json "$m"
+    run -0 jq -c '[.schema, .meshes[0].id, .meshes[0].error, any(.meshes[0].verdicts[]; .stalled)]' <<<"$output"
+    assert_output "[1,\"$m\",null,false]"
+    mpp-create --remove "$m"
+    run -6 mpp-stat --why "$m"
+}
+
+@test "--why of a stalled mesh is exit 7, and --for says how long that takes" {
+    m=$(stuck)
+    wait_for is_stalled "$m"
+    run -7 mpp-stat --why --for 50ms "$m"
+    assert_line --index 0 --regexp '^stalled .*: '
+    run -0 mpp-stat --why --for 1h "$m"
+    refute_line --regexp '^stalled'
+    run -7 mpp-stat --why --for 50ms --json "$m"
+    run -0 jq -c '.meshes[0].verdicts[0] | [.stalled, .for_ns > 50000000, (.text | length > 0)]' <<<"$output"
+    assert_output '[true,true,true]'
+    touch go
+    wait
+}
+
+@test "one mesh: the verdict stands between the head and the tables, and is no reason to fail" {
+    m=$(stuck)
+    wait_for is_stalled "$m"
+    run -0 mpp-stat --for 50ms "$m"
+    assert_output --regexp 'stream 0: [^
+]*
+stalled .*
+PARTICIPANT '
+    run -0 mpp-stat --for 50ms --json "$m"
+    run -0 jq -c '.mesh.verdicts[0] | [.stalled, (.evidence | type), (keys | length)]' <<<"$output"
+    assert_output '[true,"array",11]'
+    run -0 mpp-stat -o participant "$m"
+    refute_line --regexp '^stalled'
+    touch go
+    wait
+}
+
+@test "--why of all meshes: each line begins with its mesh, and 7 outweighs what cannot be read" {
+    needs_private_shm
+    # The meshes of others are not there.
+    private_shm 16M bash -c '
+        status=0
+        mpp-stat --why >none || status=$?
+        echo "none $status"
+        new=$(mpp-create) bad=$(mpp-create)
+        status=0
+        mpp-stat --why >new || status=$?
+        echo "new $status"
+        truncate -s 0 "/dev/shm/mpp_$bad"
+        mpp-stat --why >bad || status=$?
+        echo "bad $status"
+        m=$(mpp-create -r 64K)
+        yes | mpp-produce "$m" 2>/dev/null &
+        mpp-consume "$m" -- sleep 60 2>/dev/null &
+        for ((i = 0; i < 500; i++)); do
+            status=0
+            mpp-stat --why --for 50ms >stuck || status=$?
+            ((status == 7)) && break
+            sleep 0.02
+        done
+        echo "stuck $status $new $bad $m"
+        mpp-stat --why --json >json
+        mpp-create --remove "$m" "$new"
+        wait
+    ' >out
+    is_empty none
+    run -0 cat out
+    assert_line --index 0 'none 0'
+    assert_line --index 1 'new 0'
+    assert_line --index 2 'bad 8'
+    assert_line --index 3 --regexp '^stuck 7 '
+    read -r _ _ new bad m < <(tail -n 1 out)
+    run -1 grep -v -E "^($new|$bad): " bad
+    run -1 grep -v -E "^($new|$bad|$m): " stuck
+    run -0 cat stuck
+    assert_line --regexp "^$bad: corrupt: "
+    assert_line --regexp "^$m: stalled "
+    assert_line --regexp "^$new: "
+    run -0 jq -c --arg m "$bad" '.meshes[] | select(.id == $m) | [.error.status, .verdicts]' json
+    assert_output '[8,[]]'
+    rm -rf "$T"/s/mpp_*
+}
+
+@test "what a mesh is limited by: a slow input, a slow output, a slow command" {
+    local m
+    slow='sleep 0.5'
+    m=$(mpp-create --keep)
+    (seq 10; $slow; seq 10) | mpp-produce "$m" &
+    mpp-consume "$m" >/dev/null
+    wait
+    run -0 mpp-stat "$m"
+    assert_line --regexp "^carried: (20 records, )?42 bytes in [0-9]+"
+    assert_line --regexp "^waited: producers .* for space, consumers [0-9]+ms for data"
+    assert_line --regexp "^limited by: producer 0's input [0-9]+ %"
+    run -0 field "$m" '[.limits[] | .input_ns + .output_ns + .command_ns + .work_ns + .channel_ns == .life_ns]'
+    assert_output '[true,true]'
+    run -0 field "$m" '.limits[0] | [.role, .index, .input_ns > .life_ns / 2]'
+    assert_output '["producer",0,true]'
+    run -0 field "$m" '.totals | [.bytes, .duration_ns > 400000000, .data_ns > 400000000]'
+    assert_output '[42,true,true]'
+    mpp-create --remove "$m"
+
+    m=$(mpp-create -r 64K --keep)
+    yes | head -n 2000000 | mpp-produce "$m" &
+    mpp-consume "$m" -- sh -c "$slow; cat >/dev/null"
+    wait
+    run -0 mpp-stat "$m"
+    assert_line --regexp "^limited by: consumer 0's output [0-9]+ %"
+    mpp-create --remove "$m"
+
+    m=$(mpp-create --keep)
+    seq 10 | mpp-produce "$m" &
+    mpp-consume "$m" -- sh -c "cat >/dev/null; $slow"
+    wait
+    run -0 mpp-stat "$m"
+    assert_line --regexp "^limited by: consumer 0's command [0-9]+ %"
+    mpp-create --remove "$m"
+}
+
+@test "a live mesh says in one line what it is limited by" {
+    m=$(stuck)
+    is_limited() {
+        mpp-stat "$m" | grep -q "^limited by: consumer 0's output"
+    }
+    wait_for is_limited
+    run -0 mpp-stat "$m"
+    refute_line --regexp '^(carried|waited): '
+    touch go
+    wait
+}
+
 @test "a failed mesh names its root cause" {
     m=$(mpp-create --keep)
     mpp-consume "$m" >/dev/null 2>&1 &
@@ -136,6 +309,10 @@ spoil() {
     assert_output "$(seq 100 | wc -c)"
     run -0 field "$m" '.channels[0].counters | keys | length'
     assert_output "$(grep -c '^COUNTER(' "$BATS_TEST_DIRNAME/../lib/counters.def")"
+    run -0 field "$m" '.endpoints[0].counters | keys | length'
+    assert_output "$(grep -c '^ENDPOINT_COUNTER(' "$BATS_TEST_DIRNAME/../lib/counters.def")"
+    run -0 field "$m" '.endpoints[0] | [.command, .counters.left > .counters.attached, .counters.attached > 0]'
+    assert_output '[null,true,true]'
     run -0 field "$m" '.participants | [.live, .done, .dead, .missing]'
     assert_output '[0,3,0,0]'
     mpp-create --remove "$m"
@@ -161,6 +338,21 @@ spoil() {
     mpp-create --remove "$m"
 }
 
+@test "each counter of a participant is a column, and so is the process behind it" {
+    local counter
+    m=$(stuck)
+    counter=$(sed -n 's/^ENDPOINT_COUNTER(\([a-z_]*\),.*/\1/p' "$BATS_TEST_DIRNAME/../lib/counters.def" | paste -sd,)
+    run -0 mpp-stat -o "participant,$counter" "$m"
+    assert_line --index 0 --regexp '^PARTICIPANT .* ATTACHED .* INPUT WAIT '
+    assert_equal "${#lines[@]}" 3
+    pid=$(state '.mesh.endpoints[] | select(.role == "consumer") | .command' "$m")
+    kill -0 "$pid"
+    run -0 mpp-stat -o participant,command "$m"
+    assert_line --regexp "^consumer 0 +$pid$"
+    touch go
+    wait
+}
+
 @test "a column that there is not is a usage error that lists those that there are" {
     run -2 mpp-stat -o mesh,colour
     assert_output --regexp "no column 'colour'.* age .* mesh .* uuid"
@@ -176,9 +368,18 @@ spoil() {
     mpp-consume "$m" --all -- sh -c 'cat >/dev/null' 2>consume.err
     wait
     run -0 mpp-stat "$m"
-    assert_line "$((2 * n - 40)) more participants; --all shows all $((2 * n))"
-    assert_line "$((n * n - 40)) more channels; --all shows all $((n * n))"
-    [[ ${#lines[@]} -lt 100 ]]
+    assert_line "$((2 * n - 10)) more participants; --all shows all $((2 * n))"
+    assert_line "$((n * n - 10)) more channels; --all shows all $((n * n))"
+    [[ ${#lines[@]} -lt $((n + 45)) ]]
+    # A row of the matrix for each producer, with a place for each consumer.
+    run -0 grep -cE "^ *[0-9]+ \\.{$n}$" <<<"$output"
+    assert_output "$n"
+    begin=${EPOCHREALTIME/./}
+    run -0 mpp-stat "$m"
+    ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+    ((ms < $(patient 1000))) || fail "$ms ms"
+    run -0 mpp-stat --all "$m"
+    refute_line --partial tenths
     run -0 mpp-stat --all -o channel "$m"
     assert_equal "${#lines[@]}" $((n * n + 1))
     mpp-create --remove "$m"
@@ -214,7 +415,8 @@ spoil() {
 
 @test "misuse is one line and exit 2" {
     local words
-    for words in 'a b' '--where=x' '-s x m' '-J -o pid m' '-J --where=x m' '--no-such' '-o'; do
+    for words in 'a b' '--where=x' '-s x m' '-J -o pid m' '-J --where=x m' '--no-such' '-o' '--for 1s' '--for 1s -o pid m' \
+        '--for x m' '-W -o pid m' '-W --where=x m' '-w 0 m' '-w 0.001 m' '-w x m' '-w 1 --where=x m'; do
         # shellcheck disable=SC2086
         run -2 --separate-stderr mpp-stat $words
         assert_equal "$output" ""
