@@ -32,18 +32,6 @@ for my $name (sort glob "$ENV{BATS_FILE_TMPDIR}/piece.$ENV{MPP_INDEX}.*") {
     select undef, undef, undef, 0.012;
 }
 PERL
-    # Holds a process as a debugger does, until standard input ends.
-    cat >hold <<'PERL'
-use strict;
-my ($pid, $ptrace) = (shift, {x86_64 => 101, aarch64 => 117}->{`uname -m` =~ s/\n//r} || exit 9);
-syscall($ptrace, 0x4206, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_SEIZE
-syscall($ptrace, 0x4207, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_INTERRUPT
-waitpid $pid, 0x40000000;                                # __WALL
-$| = 1;
-print "held\n";
-<STDIN>;
-syscall($ptrace, 17, $pid + 0, 0, 0); # PTRACE_DETACH
-PERL
 }
 
 # Sleep, without a process that does; longer with sanitizers, and so is what all are patient for.
@@ -206,12 +194,9 @@ stop_rounds() { # WHAT...
     needs_strace
     for what in p0 c0; do
         flow
-        coproc perl "$BATS_FILE_TMPDIR/hold" "${pid[$what]}"
-        read -r held <&"${COPROC[0]}" || skip "perl cannot trace here"
-        assert_equal "$held" held
-        assert_equal "$(cut -d ' ' -f 3 "/proc/${pid[$what]}/stat")" t
+        hold "${pid[$what]}" || skip "perl cannot trace here"
         pause 800
-        eval "exec ${COPROC[1]}>&-"
+        let_go
         byte_exact
     done
 }

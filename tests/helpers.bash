@@ -314,6 +314,28 @@ needs_strace() {
     export ASAN_OPTIONS=detect_leaks=0
 }
 
+# Hold a process as a debugger does, until `let_go`.  Fails where that cannot be done.
+hold() { # PID
+    local held
+    # shellcheck disable=SC2016 # perl's variables
+    coproc perl -e '
+        my ($pid, $ptrace) = (shift, {x86_64 => 101, aarch64 => 117}->{`uname -m` =~ s/\n//r} || exit 9);
+        syscall($ptrace, 0x4206, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_SEIZE
+        syscall($ptrace, 0x4207, $pid + 0, 0, 0) == 0 or exit 9; # PTRACE_INTERRUPT
+        waitpid $pid, 0x40000000;                                # __WALL
+        $| = 1;
+        print "held\n";
+        <STDIN>;
+        syscall($ptrace, 17, $pid + 0, 0, 0); # PTRACE_DETACH
+    ' "$1"
+    read -r held <&"${COPROC[0]}"
+    [[ $held == held && $(cut -d ' ' -f 3 "/proc/$1/stat") == t ]]
+}
+
+let_go() {
+    eval "exec ${COPROC[1]}>&-"
+}
+
 # Run a command with a /dev/shm of its own, of SIZE bytes.
 private_shm() { # SIZE COMMAND...
     local size=$1 as_root=(--map-root-user)
