@@ -58,6 +58,12 @@ bool proc_look(pid_t pid, proc *p)
     return true;
 }
 
+bool proc_readable(void)
+{
+    proc self;
+    return proc_look(getpid(), &self);
+}
+
 /* ---- what it waits for -------------------------------------------------------------------------- */
 
 /* System calls that wait for the descriptor in their first argument. */

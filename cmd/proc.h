@@ -23,6 +23,9 @@ typedef struct proc {
 /* false: there is no such process. */
 bool proc_look(pid_t pid, proc *p);
 
+/* Does /proc show anything? */
+bool proc_readable(void);
+
 /* What a process waits for, as far as its system call says. */
 typedef enum proc_wait_kind { PROC_UNKNOWN, PROC_READS, PROC_WRITES, PROC_CHILD, PROC_SLEEPS } proc_wait_kind;
 typedef struct proc_wait {

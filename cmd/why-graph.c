@@ -24,15 +24,17 @@ struct why_graph {
     list path; /* of nodes that are being followed */
 };
 
+static void *must(void *memory)
+{
+    if (!memory)
+        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    return memory;
+}
+
 static void *add(list *l, void *thing)
 {
-    if (thing && (l->n & (l->n - 1)) == 0) {
-        void **more = realloc(l->at, (l->n ? 2 * (size_t)l->n : 1) * sizeof *more);
-        l->at = more ? more : l->at;
-        thing = more ? thing : NULL;
-    }
-    if (!thing)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    if ((l->n & (l->n - 1)) == 0) /* full at every power of two */
+        l->at = must(realloc(l->at, (l->n ? 2 * (size_t)l->n : 1) * sizeof *l->at));
     return l->at[l->n++] = thing;
 }
 
@@ -131,7 +133,8 @@ static why_root *follow(why_graph *g, why_node *n);
 
 /* Several ways on: one that goes on is enough (any), or all must (else). */
 typedef struct choice {
-    bool any, goes_on, some;
+    bool any, goes_on;
+    list tried;
     why_root *best;
     why_node *next;
 } choice;
@@ -149,7 +152,7 @@ static bool better(const choice *c, const why_root *r)
 static void try(why_graph *g, choice *c, why_node *next)
 {
     why_root *r = follow(g, next);
-    c->some = true;
+    add(&c->tried, next);
     if (!r)
         c->goes_on = true;
     else if (better(c, r)) {
@@ -158,12 +161,15 @@ static void try(why_graph *g, choice *c, why_node *next)
     }
 }
 
-static why_root *decide(const choice *c, why_node *n)
+static why_root *decide(choice *c, why_node *n)
 {
-    if (c->any && c->goes_on)
-        return NULL;
-    n->next = c->next;
-    return c->best;
+    const bool stuck = c->best && !(c->any && c->goes_on);
+    for (unsigned i = 0; i < c->tried.n && stuck; i++)
+        ((why_node *)c->tried.at[i])->awaited = true;
+    free(c->tried.at);
+    if (stuck)
+        n->next = c->next;
+    return stuck ? c->best : NULL;
 }
 
 /* ---- processes ---------------------------------------------------------------------------------- */
@@ -231,7 +237,7 @@ static why_root *to_other_end(why_graph *g, why_node *n, const proc_target *pipe
     for (unsigned i = 0; i < ends; i++) {
         proc p;
         if (!(purpose == TO_READ ? e[i].reads : e[i].writes) || e[i].pid == self ||
-            (i > 0 && e[i].pid == e[i - 1].pid && c.some) || !proc_look(e[i].pid, &p))
+            (i > 0 && e[i].pid == e[i - 1].pid && c.tried.n) || !proc_look(e[i].pid, &p))
             continue;
         why_node *next = as_participant(g, p.pid, purpose);
         /* A guard keeps a pipe open, and --all's supervisor does; neither uses it. */
@@ -239,7 +245,7 @@ static why_root *to_other_end(why_graph *g, why_node *n, const proc_target *pipe
             continue;
         try(g, &c, next ? next : at_process(g, &p, purpose, pipe));
     }
-    *nobody = !c.some;
+    *nobody = c.tried.n == 0;
     return decide(&c, n);
 }
 
@@ -293,14 +299,21 @@ static bool holds(const proc_table *t, const proc_target *pipe, pid_t pid)
     return false;
 }
 
+/* Has it started somebody who has the pipe, too? */
+static bool shares(const proc_table *t, const why_node *n)
+{
+    for (unsigned i = 0; i < t->n_all; i++)
+        if (t->all[i].parent == n->process.pid && holds(t, &n->pipe, t->all[i].pid))
+            return true;
+    return false;
+}
+
 /* A shell that waits for what it has started: those of them that have the pipe, if any has. */
 static why_root *to_children(why_graph *g, why_node *n)
 {
     const proc_table *t = table(g);
     choice c = {.any = true};
-    bool with_pipe = false;
-    for (unsigned i = 0; i < t->n_all; i++)
-        with_pipe |= t->all[i].parent == n->process.pid && holds(t, &n->pipe, t->all[i].pid);
+    const bool with_pipe = shares(t, n);
     for (unsigned i = 0; i < t->n_all; i++) {
         const proc *child = &t->all[i];
         if (child->parent != n->process.pid || (with_pipe && !holds(t, &n->pipe, child->pid)))
@@ -309,7 +322,7 @@ static why_root *to_children(why_graph *g, why_node *n)
         try(g, &c, next ? next : at_process(g, child, n->purpose, &n->pipe));
     }
     snprintf(n->edge, sizeof n->edge, "waits for what it has started");
-    return c.some ? decide(&c, n) : at_its_door(g, &n->process, "waits for a child");
+    return c.tried.n ? decide(&c, n) : at_its_door(g, &n->process, "waits for a child");
 }
 
 static why_root *held_still(why_graph *g, why_node *subject, const proc *p)
@@ -328,11 +341,12 @@ static why_root *from_process(why_graph *g, why_node *n)
         return NULL;
     if (p->state == 'T' || p->state == 't')
         return held_still(g, nearest(g), p);
-    /* What was started a moment ago is a sign of life of whoever started it. */
+    /* What was started a moment ago is a sign of life of whoever started it: a loop that reads a record in each round,
+     * perhaps slowly.  One that writes has written nothing for that long, or its producer would have heard. */
     if (p->age_ns < g->patience)
-        return NULL;
+        return n->purpose == TO_WRITE ? at_its_door(g, p, "was started a moment ago") : NULL;
     const proc_wait w = proc_waits(p->pid);
-    if (w.kind == PROC_CHILD)
+    if (w.kind == PROC_CHILD || (w.kind == PROC_UNKNOWN && shares(table(g), n)))
         return to_children(g, n);
     if (w.kind == PROC_READS || w.kind == PROC_WRITES)
         return to_target(g, n, w);
@@ -394,25 +408,34 @@ static why_root *waits_for_space(why_graph *g, why_node *n)
     return decide(&c, n);
 }
 
+/* Does the consumer wait for data there?  The lanes of one process wait together. */
+static bool awaits(const mpp_snapshot *s, const mpp_channel *ch, const mpp_participant *consumer, bool needed)
+{
+    const mpp_participant *here = participant_at(s, ch->lane, 'c', ch->consumer);
+    return ch->consumer == consumer->index && (needed ? ch->needed : ch->awaited) && here &&
+           here->pid == consumer->pid && here->doing == consumer->doing;
+}
+
 static why_root *waits_for_data(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
     const mpp_participant *p = n->participant;
-    choice c = {.any = true};
-    unsigned producers = 0, last = 0;
+    bool needs = false;
+    for (unsigned i = 0; i < s->n_channels; i++)
+        needs |= awaits(s, &s->channels[i], p, true);
+    choice c = {.any = !needs};
+    unsigned last = 0;
     for (unsigned i = 0; i < s->n_channels; i++) {
         const mpp_channel *ch = &s->channels[i];
-        const mpp_participant *here = participant_at(s, ch->lane, 'c', ch->consumer);
-        if (ch->consumer != p->index || !ch->awaited || !here || here->pid != p->pid || here->doing != p->doing)
-            continue; /* the lanes of one process wait together */
-        producers++;
+        if (!awaits(s, ch, p, needs))
+            continue;
         last = ch->producer;
         try_peer(g, &c, s, participant_at(s, ch->lane, 'p', ch->producer));
     }
-    if (producers == 1)
+    if (c.tried.n == 1)
         snprintf(n->edge, sizeof n->edge, "waits for data of producer %u", last);
     else
-        snprintf(n->edge, sizeof n->edge, "waits for data");
+        snprintf(n->edge, sizeof n->edge, "waits for data of %s%u producers", needs ? "" : "any of ", c.tried.n);
     return decide(&c, n);
 }
 
@@ -469,6 +492,12 @@ static why_root *waits_for_pipe(why_graph *g, why_node *n, why_purpose purpose)
     return nobody ? at_its_end(g, n, &t, path, input) : r;
 }
 
+static why_root *unseen(why_root *r)
+{
+    snprintf(r->detail, sizeof r->detail, "which cannot be seen");
+    return r;
+}
+
 static why_root *waits_for_command(why_graph *g, why_node *n)
 {
     static const proc_target no_pipe = {.kind = PROC_NOTHING};
@@ -477,6 +506,8 @@ static why_root *waits_for_command(why_graph *g, why_node *n)
     snprintf(n->edge, sizeof n->edge, "waits for its command to end");
     if (proc_look(n->participant->command, &command))
         try(g, &c, at_process(g, &command, TO_END, &no_pipe));
+    else if (!proc_readable())
+        return unseen(root(g, WHY_COMMAND, n, NULL));
     return decide(&c, n);
 }
 
@@ -499,8 +530,13 @@ static why_root *from_participant(why_graph *g, why_node *n)
         return missing(g, n->mesh, p);
     if (is(p, "dead"))
         return root(g, WHY_DEAD, n, NULL);
-    if (!p->activity || !proc_look(p->pid, &self))
+    if (!p->activity)
         return NULL;
+    const bool seen = proc_look(p->pid, &self); /* or it has just left, or /proc shows nothing */
+    if (!seen && proc_readable())
+        return NULL;
+    if (!seen)
+        self = (proc){.pid = p->pid};
     if (self.state == 'T' || self.state == 't')
         return held_still(g, n, &self);
     if (n->waited_ns < g->patience)
@@ -521,7 +557,7 @@ static why_root *from_participant(why_graph *g, why_node *n)
     case MPP_WAITING_COMMAND:
         return waits_for_command(g, n);
     default:
-        return works(g, n, &self);
+        return seen ? works(g, n, &self) : NULL;
     }
 }
 
@@ -561,6 +597,12 @@ static why_root *follow(why_graph *g, why_node *n)
 
 enum { SECOND_LOOK_NS = 50000000 };
 
+static bool moves(const why_root *r)
+{
+    proc p;
+    return proc_work(r->pid) != r->work || (proc_look(r->pid, &p) && p.state == 'R');
+}
+
 /* Who does something between two looks is slow, and no stall: but a source that works and gives nothing is what its
  * producer waits for all the same. */
 static void look_again(why_graph *g)
@@ -575,7 +617,7 @@ static void look_again(why_graph *g)
     nanosleep(&(struct timespec){.tv_nsec = SECOND_LOOK_NS}, NULL);
     for (unsigned i = 0; i < g->roots.n; i++) {
         why_root *r = g->roots.at[i];
-        r->moving = r->look && proc_work(r->pid) != r->work;
+        r->moving = r->look && moves(r);
         const bool of_itself = r->subject->participant && r->subject->participant->pid == r->pid;
         r->gone |= r->moving && (r->class != WHY_INPUT || of_itself);
     }
@@ -586,12 +628,7 @@ static void drop_unawaited_sources(why_graph *g)
 {
     for (unsigned i = 0; i < g->roots.n; i++) {
         why_root *r = g->roots.at[i];
-        bool awaited = false;
-        for (unsigned k = 0; k < g->nodes.n; k++) {
-            const why_node *n = g->nodes.at[k];
-            awaited |= n->participant && n->root == r && n != r->subject;
-        }
-        r->gone |= r->class == WHY_INPUT && !awaited;
+        r->gone |= r->class == WHY_INPUT && !r->subject->awaited;
     }
 }
 

@@ -22,6 +22,7 @@ typedef struct why_node {
     enum { NODE_NEW, NODE_OPEN, NODE_DONE } seen;
     why_root *root;          /* where its chain ends; NULL: it goes on */
     struct why_node *next;   /* whom it waits for; NULL: nobody */
+    bool awaited;            /* by one who cannot go on */
     char edge[MPP_TEXT_MAX]; /* "waits for space on 0->1 (1.0M of 1.0M unread)" */
     int64_t waited_ns;       /* a participant: since it does what it does */
 } why_node;

@@ -145,7 +145,7 @@ static bool starves(const why_node *n)
 /* "consumers 0, 2, 3 wait for data, for up to 11.9s" */
 static void add_starving(why_verdict *v, const crowd *c, const mpp_snapshot *asked, const why_node *subject)
 {
-    char line[MPP_TEXT_MAX], duration[TEXT_CELL];
+    char line[MPP_TEXT_MAX] = "", duration[TEXT_CELL];
     text t = TEXT(line);
     unsigned n = 0;
     int64_t longest = 0;
@@ -162,7 +162,7 @@ static void add_starving(why_verdict *v, const crowd *c, const mpp_snapshot *ask
 
 static void add_line(why_verdict *v, const why_node *n, const mpp_snapshot *asked)
 {
-    char line[2 * MPP_TEXT_MAX], duration[TEXT_CELL];
+    char line[2 * MPP_TEXT_MAX] = "", duration[TEXT_CELL];
     text t = TEXT(line);
     say_who(&t, n, asked);
     say(&t, " %s", n->edge);
@@ -202,7 +202,7 @@ static void add_edges(why_verdict *v, const why_root *r, const mpp_snapshot *ask
 {
     const why_node *n = r->head;
     do {
-        char line[3 * MPP_TEXT_MAX];
+        char line[3 * MPP_TEXT_MAX] = "";
         text t = TEXT(line);
         say_who(&t, n, asked);
         say(&t, " %s", n->edge);
@@ -230,12 +230,24 @@ static int64_t cycle_age(const why_root *r)
     return youngest == INT64_MAX ? 0 : youngest;
 }
 
+/* How long it is since anybody has changed what he does: when one died cannot be said. */
+static int64_t last_move(const mpp_snapshot *s)
+{
+    int64_t last = 0;
+    for (unsigned i = 0; i < s->n_participants; i++)
+        if (s->participants[i].activity && s->participants[i].since_ns > last)
+            last = s->participants[i].since_ns;
+    return last > 0 && last < s->taken_ns ? s->taken_ns - last : 0;
+}
+
 /* Since when what is to blame has held others up: its own wait where it waits, else theirs. */
 static int64_t root_age(const why_root *r, const crowd *c)
 {
     int64_t longest = 0;
     if (r->class == WHY_CYCLE)
         return cycle_age(r);
+    if (r->class == WHY_DEAD)
+        return last_move(r->subject->mesh);
     if (r->class == WHY_DOWNSTREAM || r->class == WHY_INPUT || r->class == WHY_COMMAND || r->class == WHY_LANE_MATE)
         return r->subject->waited_ns;
     for (unsigned i = 0; i < c->n; i++)
@@ -312,6 +324,8 @@ static void tell_downstream(why_verdict *v, text *t, const why_root *r, const mp
     say(t, " cannot write its output: ");
     if (!r->pid) {
         say(t, "%s", r->detail);
+        snprintf(v->advice, sizeof v->advice,
+                 "start what shall read it, or end the consumer: it is then as if it had enough");
         return;
     }
     say_process(t, r);
@@ -333,6 +347,7 @@ static void tell_input(why_verdict *v, text *t, const why_root *r, const mpp_sna
     say(t, " waits for its input: ");
     if (!r->pid) {
         say(t, "%s", r->detail);
+        snprintf(v->advice, sizeof v->advice, "start what shall write it; at a terminal, type, and end it with Ctrl-D");
         return;
     }
     say_process(t, r);
@@ -347,7 +362,12 @@ static void tell_input(why_verdict *v, text *t, const why_root *r, const mpp_sna
 static void tell_command(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
-    say(t, " waits for its command to end: ");
+    say(t, " waits for its command to end");
+    if (!r->pid) {
+        say(t, ", %s", r->detail);
+        return;
+    }
+    say(t, ": ");
     say_process(t, r);
     say(t, " %s", r->detail);
     snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);

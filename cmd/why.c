@@ -86,6 +86,8 @@ static bool idle_stalls(const why_graph *g, const why_root *r)
 
 static bool stalls(const why_graph *g, const why_root *r, const why_verdict *v, int64_t patience)
 {
+    if (r->class == WHY_DEAD) /* nothing will change that */
+        return true;
     if (v->for_ns < patience || r->moving)
         return false;
     return r->class != WHY_IDLE || idle_stalls(g, r);
@@ -112,6 +114,11 @@ static void add_failure(why *w, const mpp_snapshot *s)
 {
     why_verdict *v = add(w, WHY_FAILED, s);
     text_clean(v->text, sizeof v->text, s->cause.text);
+    if (s->cause_by >= 0) {
+        v->role = s->participants[s->cause_by].role;
+        v->index = s->participants[s->cause_by].index;
+        v->pid = s->participants[s->cause_by].pid;
+    }
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
         if (p->activity && p->since_ns > 0 && s->taken_ns - p->since_ns > v->for_ns)

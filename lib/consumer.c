@@ -470,20 +470,24 @@ void consumer_disarm(mpp_consumer *c)
     }
 }
 
-static bool stream_awaits(const consumer_stream *s, unsigned producer)
+static unsigned stream_awaits(const consumer_stream *s, unsigned producer)
 {
     if (s->shares[producer].over)
-        return false;
-    return s->hungry == HUNGRY_ANY || s->hungry == HUNGRY_START ||
-           (s->hungry == HUNGRY_SOME && s->shares[producer].hungry);
+        return LAYOUT_AWAITS_NOT;
+    if (s->hungry == HUNGRY_START || (s->hungry == HUNGRY_SOME && s->shares[producer].hungry))
+        return LAYOUT_AWAITS_THIS;
+    return s->hungry == HUNGRY_ANY ? LAYOUT_AWAITS_ANY : LAYOUT_AWAITS_NOT;
 }
 
-bool consumer_awaits(const mpp_consumer *c, const inlet *i)
+unsigned consumer_awaits(const mpp_consumer *c, const inlet *i)
 {
-    for (unsigned k = 0; k < c->n_streams; k++)
-        if (c->streams[k].inlets == i - i->producer && stream_awaits(&c->streams[k], i->producer))
-            return true;
-    return false;
+    unsigned how = LAYOUT_AWAITS_NOT;
+    for (unsigned k = 0; k < c->n_streams && how != LAYOUT_AWAITS_THIS; k++)
+        if (c->streams[k].inlets == i - i->producer) {
+            const unsigned here = stream_awaits(&c->streams[k], i->producer);
+            how = here > how ? here : how;
+        }
+    return how;
 }
 
 int consumer_awaited(const mpp_consumer *c, unsigned *lane)

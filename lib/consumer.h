@@ -37,8 +37,8 @@ void consumer_arm(mpp_consumer *c); /* give back all that was released */
 bool consumer_ready(mpp_consumer *c);
 bool consumer_hungry(const mpp_consumer *c);
 void consumer_disarm(mpp_consumer *c);
-/* The channels that data is awaited on. */
-bool consumer_awaits(const mpp_consumer *c, const inlet *i);
+/* Is data awaited on this channel, and how: LAYOUT_AWAITS_... */
+unsigned consumer_awaits(const mpp_consumer *c, const inlet *i);
 /* The first producer that data is awaited of and that has not ended, or -1. */
 int consumer_awaited(const mpp_consumer *c, unsigned *lane);
 

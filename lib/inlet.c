@@ -40,10 +40,10 @@ static int corrupt(const inlet *i, endpoint *e, const char *what)
     return -1;
 }
 
-void inlet_await(inlet *i, bool awaited)
+void inlet_await(inlet *i, unsigned how)
 {
-    if ((load_relaxed(&i->ring.shared->awaited) != 0) != awaited)
-        store_relaxed(&i->ring.shared->awaited, awaited);
+    if (load_relaxed(&i->ring.shared->awaited) != how)
+        store_relaxed(&i->ring.shared->awaited, how);
 }
 
 int inlet_head(inlet *i, endpoint *e, inlet_frame *f)

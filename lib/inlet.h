@@ -22,8 +22,8 @@ typedef struct inlet_frame {
 int inlet_open(inlet *i, endpoint *e, unsigned lane_position, unsigned producer, mpp_error *err);
 void inlet_close(inlet *i);
 
-/* Publish whether we are about to sleep for data of this producer. */
-void inlet_await(inlet *i, bool awaited);
+/* Publish whether we are about to sleep for data of this producer: LAYOUT_AWAITS_... */
+void inlet_await(inlet *i, unsigned how);
 
 /* The frame at the head, validated; 1: *f is it, 0: there is none, -1: recorded as corrupt. */
 int inlet_head(inlet *i, endpoint *e, inlet_frame *f);

@@ -130,6 +130,9 @@ typedef struct layout_end {
     uint64_t pad;
 } layout_end;
 
+/* How a consumer awaits data of a producer: that of any producer will do, or nothing but this one's. */
+enum { LAYOUT_AWAITS_NOT = 0, LAYOUT_AWAITS_ANY, LAYOUT_AWAITS_THIS };
+
 typedef struct layout_channel {
     /* The producer's line. */
     _Alignas(128) _Atomic uint64_t write; /* bytes ever published.  W: producer, release [W1].  R: consumer [W2] */
@@ -142,7 +145,7 @@ typedef struct layout_channel {
 #undef COUNTER_consumer
     /* The consumer's line. */
     _Alignas(128) _Atomic uint64_t read; /* bytes ever released.  W: consumer, release [S1].  R: producer [S2] */
-    _Atomic uint64_t awaited;            /* it sleeps for data of this producer; relaxed, for the snapshot */
+    _Atomic uint64_t awaited;            /* LAYOUT_AWAITS_...: it sleeps for data of this producer; for the snapshot */
 #define COUNTER(name, kind, unit, side, prose) COUNTER_##side(name)
 #define COUNTER_producer(name)
 #define COUNTER_consumer(name) _Atomic uint64_t name;

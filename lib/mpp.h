@@ -351,7 +351,8 @@ typedef struct mpp_channel {
     unsigned lane, producer, consumer;
     uint64_t fill; /* bytes published and not released */
     bool wanted;   /* its producer sleeps for space here */
-    bool awaited;  /* its consumer sleeps for data of this producer, or last did */
+    bool awaited;  /* its consumer sleeps for data of this producer, or last did, ... */
+    bool needed;   /* ... and nobody else's would do */
     int head;      /* the stream whose bytes are the next to be read; -1: none, or it cannot be said */
     mpp_counters counters;
 } mpp_channel;
@@ -370,6 +371,7 @@ typedef struct mpp_snapshot {
     pid_t watch_pid;
     bool keep;
     mpp_error cause; /* status MPP_S_DONE: none */
+    int cause_by;    /* in participants: who failed; -1: nobody, or it was found by another */
     mpp_stream_info *streams;
     mpp_participant *participants; /* by lane, producers before consumers */
     unsigned n_participants;

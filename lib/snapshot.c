@@ -77,7 +77,8 @@ static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
                          .consumer = (unsigned)(number % m->l.consumers),
                          .fill = fill <= m->l.ring_size ? fill : 0,
                          .wanted = load_relaxed(&c->want) != LAYOUT_NEVER,
-                         .awaited = load_relaxed(&c->awaited) != 0,
+                         .awaited = load_relaxed(&c->awaited) != LAYOUT_AWAITS_NOT,
+                         .needed = load_relaxed(&c->awaited) == LAYOUT_AWAITS_THIS,
                          .head = -1};
 #define COUNTER(name, kind, unit, side, prose) out->counters.name = load_relaxed(&c->name);
 #include "counters.def"
@@ -171,6 +172,8 @@ static int take(mpp_snapshot *s, const char *id, mpp_error *err)
     for (s->n_participants = 0; s->n_participants < m->l.slots; s->n_participants++)
         take_participant(m, s->n_participants, &s->participants[s->n_participants]);
     mpp_mesh_cause(m, &s->cause);
+    const uint32_t word = mesh_cause_word(m);
+    s->cause_by = word > 0 && word <= m->l.slots && s->cause.status != MPP_S_DIED ? (int)word - 1 : -1;
     s->state = state_of(s);
     s->garbage = garbage_of(s);
     return 0;

@@ -89,7 +89,7 @@ static void arm_consumer(mpp_consumer *c, mpp_activity activity, int fd)
     int awaited = hungry ? consumer_awaited(c, &lane) : -1;
     for (unsigned i = 0; i < c->n_inlets; i++) {
         progress += c->inlets[i].ring.read;
-        inlet_await(&c->inlets[i], hungry && consumer_awaits(c, &c->inlets[i]));
+        inlet_await(&c->inlets[i], consumer_awaits(c, &c->inlets[i]));
     }
     say(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, lane, (unsigned)(awaited + 1),
         progress, fd);
