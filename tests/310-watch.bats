@@ -286,7 +286,7 @@ frame_sizes() {
 @test "--why is asked again, too, and what is stalled does not end it" {
     m=$(mpp-create -r 64K --pid $$)
     yes | mpp-produce "$m" >/dev/null 2>&1 &
-    mpp-consume "$m" -- sh -c 'until [ -e go ]; do sleep 0.02; done' >/dev/null 2>&1 &
+    mpp-consume "$m" -- sleep 60 >/dev/null 2>&1 &
     mpp-stat --why --for 0.1s --watch 0.05 "$m" >out &
     pid=$!
     wait_for has 3 '^stalled ' out
