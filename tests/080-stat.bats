@@ -22,12 +22,14 @@ finished() {
     echo "$m"
 }
 
-# A mesh whose producer waits for space, as the consumer's command reads nothing until there is a file `go`.
+# A mesh whose producer waits for space, as the consumer's command reads nothing until somebody writes to `gate`.  It
+# sleeps in one call until then: who does something from time to time is slow, and not stuck.
 stuck() {
     local m
+    mkfifo gate
     m=$(mpp-create -r 64K --pid $$)
     yes | head -n 1000000 | mpp-produce "$m" >/dev/null &
-    mpp-consume "$m" -- sh -c 'until [ -e go ]; do sleep 0.02; done' >/dev/null &
+    mpp-consume "$m" -- sh -c 'read -r _ <gate; cat >/dev/null' >/dev/null &
     wait_for doing 1 "waiting for space" "$m"
     echo "$m"
 }
@@ -171,7 +173,7 @@ spoil() {
     run -7 mpp-stat --why --for 50ms --json "$m"
     run -0 jq -c '.meshes[0].verdicts[0] | [.stalled, .for_ns > 50000000, (.text | length > 0)]' <<<"$output"
     assert_output '[true,true,true]'
-    touch go
+    echo >gate
     wait
 }
 
@@ -188,7 +190,7 @@ PARTICIPANT '
     assert_output '[true,"array",11]'
     run -0 mpp-stat -o participant "$m"
     refute_line --regexp '^stalled'
-    touch go
+    echo >gate
     wait
 }
 
@@ -282,7 +284,7 @@ PARTICIPANT '
     wait_for is_limited
     run -0 mpp-stat "$m"
     refute_line --regexp '^(carried|waited): '
-    touch go
+    echo >gate
     wait
 }
 
@@ -349,7 +351,7 @@ PARTICIPANT '
     kill -0 "$pid"
     run -0 mpp-stat -o participant,command "$m"
     assert_line --regexp "^consumer 0 +$pid$"
-    touch go
+    echo >gate
     wait
 }
 

@@ -25,7 +25,7 @@ on_terminal() { # ROWS COLUMNS ARGUMENT...
     local size="rows $1 cols $2"
     shift 2
     rm -f pid screen
-    script -qefc "stty $size; tty >tty; echo \$\$ >pid.new; mv pid.new pid; exec env --default-signal=INT mpp-stat $*" \
+    script -qefc "stty $size; tty >line; echo \$\$ >pid.new; mv pid.new pid; exec env --default-signal=INT mpp-stat $*" \
         screen </dev/null >/dev/null 2>&1 &
     terminal=$!
     wait_for test -e pid
@@ -263,7 +263,7 @@ frame_sizes() {
     wait_for drawn 1
     wait_for is_idle "$pid"
     first=$(frames)
-    stty -F "$(<tty)" rows 5 cols 20
+    stty -F "$(<line)" rows 5 cols 20
     wait_for drawn $((first + 1))
     wait_for is_idle "$pid"
     run -0 bash -c 'tail -n 1' < <(frame_sizes)
@@ -286,7 +286,7 @@ frame_sizes() {
 @test "--why is asked again, too, and what is stalled does not end it" {
     m=$(mpp-create -r 64K --pid $$)
     yes | mpp-produce "$m" >/dev/null 2>&1 &
-    mpp-consume "$m" -- sh -c 'until [ -e go ]; do sleep 0.02; done' >/dev/null 2>&1 &
+    mpp-consume "$m" -- sleep 60 >/dev/null 2>&1 &
     mpp-stat --why --for 0.1s --watch 0.05 "$m" >out &
     pid=$!
     wait_for has 3 '^stalled ' out
