@@ -322,6 +322,8 @@ static why_root *to_children(why_graph *g, why_node *n)
         try(g, &c, next ? next : at_process(g, child, n->purpose, &n->pipe));
     }
     snprintf(n->edge, sizeof n->edge, "waits for what it has started");
+    if (c.tried.n == 0 && n->purpose != TO_WRITE) /* it came, or went, since the table was made: a sign of life */
+        return NULL;
     return c.tried.n ? decide(&c, n) : at_its_door(g, &n->process, "waits for a child");
 }
 
@@ -595,7 +597,7 @@ static why_root *follow(why_graph *g, why_node *n)
 
 /* ---- the second look ---------------------------------------------------------------------------- */
 
-enum { SECOND_LOOK_NS = 50000000 };
+enum { SECOND_LOOK_NS = 30000000 };
 
 static bool moves(const why_root *r)
 {

@@ -142,22 +142,54 @@ static bool starves(const why_node *n)
     return n->participant && n->participant->activity && n->participant->doing == MPP_WAITING_DATA;
 }
 
-/* "consumers 0, 2, 3 wait for data, for up to 11.9s" */
+typedef struct indices {
+    bool has[MPP_PARTICIPANTS_MAX];
+    unsigned n;
+} indices;
+
+static void indices_add(indices *set, unsigned index)
+{
+    if (index < MPP_PARTICIPANTS_MAX && !set->has[index]) {
+        set->has[index] = true;
+        set->n++;
+    }
+}
+
+/* "consumers 0, 2-4" */
+static void say_indices(text *t, char role, const indices *set)
+{
+    const char *lead = " ";
+    say(t, "%s%s", role_name(role), set->n == 1 ? "" : "s");
+    for (unsigned i = 0; i < MPP_PARTICIPANTS_MAX; i++) {
+        unsigned last = i;
+        if (!set->has[i])
+            continue;
+        while (last + 1 < MPP_PARTICIPANTS_MAX && set->has[last + 1])
+            last++;
+        if (last - i < 2)
+            last = i;
+        say(t, last > i ? "%s%u-%u" : "%s%u", lead, i, last);
+        lead = ", ";
+        i = last;
+    }
+}
+
+/* "consumers 0, 2-4 wait for data, for up to 11.9s" */
 static void add_starving(why_verdict *v, const crowd *c, const mpp_snapshot *asked, const why_node *subject)
 {
     char line[MPP_TEXT_MAX] = "", duration[TEXT_CELL];
     text t = TEXT(line);
-    unsigned n = 0;
+    indices set = {0};
     int64_t longest = 0;
     for (unsigned i = 0; i < c->n; i++)
         if (starves(c->at[i]) && c->at[i]->mesh == asked && c->at[i] != subject) {
-            say(&t, "%s%u", n++ ? ", " : "consumers ", c->at[i]->participant->index);
+            indices_add(&set, c->at[i]->participant->index);
             longest = c->at[i]->waited_ns > longest ? c->at[i]->waited_ns : longest;
         }
     text_duration(duration, longest);
+    say_indices(&t, 'c', &set);
     say(&t, " wait for data, for up to %s", duration);
-    if (n > 1)
-        add_evidence(v, line);
+    add_evidence(v, line);
 }
 
 static void add_line(why_verdict *v, const why_node *n, const mpp_snapshot *asked)
@@ -272,25 +304,20 @@ static void tell_missing(why_verdict *v, text *t, const why_root *r)
 {
     const mpp_snapshot *s = r->subject->mesh;
     const mpp_participant *first = r->subject->participant;
-    unsigned n = 0;
+    indices set = {0};
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
         if (p->role == first->role && p->lane == first->lane && strcmp(p->state, "free") == 0)
-            n++;
+            indices_add(&set, p->index);
     }
-    say(t, "%s%s", role_name(first->role), n > 1 ? "s" : "");
-    for (unsigned i = 0, k = 0; i < s->n_participants; i++) {
-        const mpp_participant *p = &s->participants[i];
-        if (p->role == first->role && p->lane == first->lane && strcmp(p->state, "free") == 0)
-            say(t, "%s %u", k++ ? "," : "", p->index);
-    }
-    say(t, n > 1 ? " have not attached" : " has not attached");
-    if (*v->mesh && s->n_streams == 1)
-        snprintf(v->advice, sizeof v->advice, "start %s: %s %s -i %u", n > 1 ? "them" : "it",
+    say_indices(t, first->role, &set);
+    say(t, set.n > 1 ? " have not attached" : " has not attached");
+    if (s->n_streams == 1)
+        snprintf(v->advice, sizeof v->advice, "start %s: %s %s -i %u", set.n > 1 ? "them" : "it",
                  first->role == 'p' ? "mpp-produce" : "mpp-consume", s->id, first->index);
     else
         snprintf(v->advice, sizeof v->advice, "start %s, or end the others: mpp-create --remove %s",
-                 n > 1 ? "them" : "it", s->id);
+                 set.n > 1 ? "them" : "it", s->id);
 }
 
 static void tell_held(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)

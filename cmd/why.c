@@ -291,8 +291,15 @@ static void print(const why_verdict *v, FILE *out)
         fprintf(out, "  what to do: %s\n", v->advice);
 }
 
+/* More than these would not be read: they are counted. */
+enum { PRINTED_MAX = 5 };
+
 void why_print(const why *w, FILE *out)
 {
-    for (unsigned i = 0; i < w->n; i++)
+    const unsigned shown = w->n <= PRINTED_MAX ? w->n : PRINTED_MAX;
+    for (unsigned i = 0; i < shown; i++)
         print(&w->verdicts[i], out);
+    if (shown < w->n)
+        fprintf(out, "and %u more of the kind '%s' and less; --json shows all\n", w->n - shown,
+                why_name(w->verdicts[shown].class));
 }
