@@ -3,6 +3,7 @@
 #   make               the library, the tools and their manuals, into $(B)/
 #   make check         every test; TESTS='020 unit' picks some; the last line is "N passed, M failed"
 #   make demo          a shuffle and a gather on this machine's own data
+#   make bench         how fast, beside other ways; QUICK=1 in a minute, WHAT=scale by size, BENCH_JSON=FILE
 #   make install       under DESTDIR and PREFIX; uninstall takes the same away again
 #   make lint format   what the style asks of the sources
 #   make clean
@@ -38,17 +39,21 @@ lib_src := $(wildcard lib/*.c)
 tool_src := $(wildcard cmd/mpp-*.c)
 helper_src := $(filter-out $(tool_src),$(wildcard cmd/*.c))
 unit_src := $(wildcard tests/unit/*.c)
+way_src := $(wildcard tests/bench/way-*.c)
+bench_src := $(filter-out $(way_src),$(wildcard tests/bench/*.c))
 man_src := $(wildcard man/*.[1-8] man/*.[1-8].in)
 
 lib := $(B)/libmpp.a
 helpers := $(B)/cmd/helpers.a # what several tools use; each takes what it needs
+ways := $(B)/tests/bench/ways.a # what messages measures
 tools := $(tool_src:cmd/%.c=$(B)/%)
 units := $(unit_src:%.c=$(B)/%)
+benches := $(bench_src:%.c=$(B)/%)
 manuals := $(patsubst %.in,%,$(man_src:%=$(B)/%))
 header := $(B)/include/mpp.h
 
 obj = $(1:%.c=$(B)/%.o)
-all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src))
+all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src) $(bench_src) $(way_src))
 formatted := $(wildcard lib/*.[ch] cmd/*.[ch] tests/*/*.[ch])
 
 Q := $(if $(filter 1,$(V)),,@)
@@ -57,10 +62,11 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY: $(all_obj)
-.PHONY: all unit check demo install uninstall clean format lint setup
+.PHONY: all unit benches check demo bench install uninstall clean format lint setup
 
 all: $(lib) $(tools) $(manuals) $(header)
 unit: $(units)
+benches: $(benches)
 
 # ---- compile and link -----------------------------------------------------------------------------
 
@@ -73,11 +79,12 @@ $(B)/.setup: scripts/setup
 $(all_obj): $(B)/%.o: %.c Makefile | $(B)/.setup
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(MPP_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MPP_CPPFLAGS) $(OTHERS_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(lib): $(call obj,$(lib_src))
 $(helpers): $(call obj,$(helper_src))
-$(lib) $(helpers):
+$(ways): $(call obj,$(way_src))
+$(lib) $(helpers) $(ways):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -91,6 +98,12 @@ $(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
 $(units): %: %.o $(helpers) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link,-pthread -ljansson)
+
+# Only a yardstick needs it, and that does without.
+$(B)/tests/bench/way-dpdk.o: private OTHERS_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
+$(benches): %: %.o $(ways) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(call link)
 
 -include $(wildcard $(all_obj:.o=.d))
 
@@ -153,11 +166,14 @@ uninstall:
 setup: | $(B)/.setup
 	$(Q)scripts/setup
 
-check: setup all unit
+check: setup all unit $(B)/tests/bench/gen
 	$(Q)MPP_B='$(abspath $(B))' MPP_SAN='$(SAN)' scripts/check $(TESTS)
 
 demo: setup all
 	$(Q)MPP_B='$(abspath $(B))' scripts/demo
+
+bench: all benches
+	$(Q)MPP_B='$(abspath $(B))' QUICK='$(QUICK)' BENCH_JSON='$(BENCH_JSON)' scripts/bench $(WHAT)
 
 lint:
 	$(Q)scripts/setup --lint
