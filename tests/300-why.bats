@@ -87,17 +87,20 @@ ask() { # OPTION... MESH
     echo $(((${EPOCHREALTIME/./} - begin) / 1000)) "$BATS_TEST_DESCRIPTION" >>"$BATS_FILE_TMPDIR/times"
 }
 
-# Takes apart the verdict number N of $answer: sets $got.  Unknown is "-"; of several lines, each ends with a newline.
+# Takes apart the verdict number N of $answer: sets $got, and of all verdicts: only=1, about, verdicts, any_stalled.
+# Unknown is "-"; of several lines, each ends with a newline.
 declare -gA got
 take_apart() { # N
     local name value
     got=()
     while IFS='=' read -r -d '' name value; do
         got[$name]=$value
-    done < <(jq -j --argjson n "$1" '.meshes[0].verdicts[$n] | select(.) |
-        {class, stalled, for_ns, mesh, pid, process, text, advice,
+    done < <(jq -j --argjson n "$1" '
+        {only: (.meshes | length), about: .meshes[0].id, verdicts: (.meshes[0].verdicts | length),
+            any_stalled: ([.meshes[].verdicts[].stalled] | any)} +
+        (.meshes[0].verdicts[$n] // {} | {class, stalled, for_ns, mesh, pid, process, text, advice,
             who: (if .role then .role[0:1] + (.index | tostring) else null end),
-            evidence: (.evidence | map(. + "\n") | join(""))} |
+            evidence: ((.evidence // []) | map(. + "\n") | join(""))}) |
         to_entries[] | "\(.key)=\(if .value == null or .value == "" then "-" else .value end)\u0000"' <<<"$answer" 2>/dev/null)
 }
 
@@ -119,13 +122,10 @@ has() { # [FIELD=VALUE | FIELD~REGEX]...
 }
 
 # What every answer has to be, whatever the verdict.
-sound() {
-    local stalled
-    stalled=$(jq '[.meshes[].verdicts[].stalled] | any' <<<"$answer") || return
-    [[ $asked,$stalled == 7,true || $asked,$stalled == 0,false ]] || wrong+="  exit $asked, but stalled is $stalled"$'\n'
-    [[ $(jq -c 'keys, (.meshes | length), .meshes[0].id' <<<"$answer") == '["meshes","schema"]'$'\n'1$'\n'"\"$1\"" ]] ||
-        wrong+="  not about $1 alone"$'\n'
-    if [[ ${got[stalled]} == true ]]; then
+sound() { # MESH
+    [[ $asked,${got[any_stalled]:-} == @(7,true|0,false) ]] || wrong+="  exit $asked, but stalled is ${got[any_stalled]:-}"$'\n'
+    [[ ${got[only]:-},${got[about]:-} == "1,$1" ]] || wrong+="  not about $1 alone"$'\n'
+    if [[ ${got[stalled]:-} == true ]]; then
         ((got[for_ns] >= 200000000 && got[for_ns] < 60000000000)) || wrong+="  for_ns is out of range"$'\n'
         [[ ${got[advice]} != - ]] || wrong+="  no advice"$'\n'
         # Where all are stopped, or nobody has noticed yet, nobody need wait for them.
@@ -197,11 +197,13 @@ disagree() { # TITLE
 
 # Some verdict on a mesh, besides the worst, is CLASS about WHO.
 also() { # MESH CLASS WHO [FIELD=VALUE | FIELD~REGEX]...
-    local n total wrongs=""
+    local n=0 wrongs=""
     ask --json --for "$patience" "$1"
-    total=$(jq '.meshes[0].verdicts | length' <<<"$answer")
-    for ((n = 1; n < total; n++)); do
+    while
+        n=$((n + 1))
         take_apart "$n"
+        ((n < got[verdicts]))
+    do
         ! has "class=$2" "who=$3" "${@:4}" || return 0
         wrongs+="verdict $n:"$'\n'$wrong
     done
