@@ -122,8 +122,8 @@ static why_root *cycle(why_graph *g, why_node *head)
     for (unsigned i = g->path.n; i-- > 0 && g->path.at[i] != head;)
         if (((why_node *)g->path.at[i])->participant)
             r->subject = g->path.at[i];
-    if (head->participant)
-        r->subject = head;
+    if (head->participant || !r->subject) /* of processes alone: who came to them */
+        r->subject = head->participant ? head : nearest(g);
     return r;
 }
 
@@ -452,8 +452,9 @@ static why_root *waits_for_start(why_graph *g, why_node *n)
         if (consumer && (consumer->activity || is(consumer, "dead")))
             try_peer(g, &c, s, consumer);
     }
-    why_root *r = decide(&c, n);
-    return r ? r : root(g, WHY_IDLE, at_participant(g, s, participant_at(s, 0, 'p', 0)), NULL);
+    if (c.tried.n == 0)
+        return root(g, WHY_IDLE, at_participant(g, s, participant_at(s, 0, 'p', 0)), NULL);
+    return decide(&c, n); /* who is there may ask later */
 }
 
 static why_root *waits_for_peers(why_graph *g, why_node *n)

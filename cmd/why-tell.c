@@ -431,10 +431,11 @@ static void tell_cycle(why_verdict *v, text *t, const why_root *r, const mpp_sna
 static void tell_idle(why_verdict *v, text *t, const why_root *r)
 {
     const mpp_snapshot *s = r->subject->mesh;
-    unsigned attached = 0;
+    indices attached = {0};
     for (unsigned i = 0; i < s->n_participants; i++)
-        attached += s->participants[i].role == 'c' && s->participants[i].activity;
-    say(t, "nobody has asked yet: %u of %u consumers attached", attached, s->consumers * s->lanes);
+        if (s->participants[i].role == 'c' && s->participants[i].activity)
+            indices_add(&attached, s->participants[i].index);
+    say(t, "nobody has asked yet: %u of %u consumers attached", attached.n, s->consumers);
     snprintf(v->advice, sizeof v->advice, "start a consumer: mpp-consume %s", s->id);
 }
 
