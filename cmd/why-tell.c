@@ -259,7 +259,7 @@ static int64_t cycle_age(const why_root *r)
             youngest = n->waited_ns;
         n = n->next;
     } while (n && n != r->head && steps++ < CYCLE_MAX);
-    return youngest == INT64_MAX ? 0 : youngest;
+    return youngest == INT64_MAX ? r->subject->waited_ns : youngest; /* of processes alone */
 }
 
 /* How long it is since anybody has changed what he does: when one died cannot be said. */
