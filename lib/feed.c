@@ -2,6 +2,7 @@
 #include "error.h"
 #include "producer.h"
 #include "record.h"
+#include "scan.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -65,6 +66,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
             return blocked(p);
         memcpy(room, data, n);
         outlet_add(o, n, records);
+        outlet_let(o, limit);
     }
     p->end.waited_ns = 0;
     return MPP_OK;
@@ -131,27 +133,29 @@ static mpp_outcome begin_long(mpp_producer *p, producer_stream *s, int target, c
 static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len,
                               size_t *used)
 {
+    const uint64_t no_key = s->no_key;
     int target = s->registry.consumers == 1 ? 0 : partition_target(p, s, record, len);
+    mpp_outcome outcome;
     if (target == PARTITION_BLOCKED)
-        return blocked(p);
-    mpp_outcome outcome =
-        len <= frame_max(p) ? put_short(p, s, target, record, len, used) : begin_long(p, s, target, record, len, used);
-    if (outcome != MPP_OK)
+        outcome = blocked(p);
+    else if (len <= frame_max(p))
+        outcome = put_short(p, s, target, record, len, used);
+    else
+        outcome = begin_long(p, s, target, record, len, used);
+    if (outcome != MPP_OK) {
+        s->no_key = no_key; /* it comes again */
         return outcome;
+    }
     partition_sent(s, len);
     s->records++;
     s->bytes += len;
     return s->long_left ? blocked(p) : MPP_OK;
 }
 
-mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used)
+/* One by one, whatever the format and partition. */
+static mpp_outcome feed_each(mpp_producer *p, producer_stream *s, const unsigned char *bytes, size_t n, size_t *used)
 {
-    producer_stream *s = producer_stream_of(p, stream);
-    const unsigned char *bytes = data;
-    *used = 0;
-    mpp_outcome outcome = state_of(p, s);
-    if (outcome == MPP_OK)
-        outcome = put_long(p, s, bytes, n, used);
+    mpp_outcome outcome = MPP_OK;
     while (outcome == MPP_OK && *used < n) {
         size_t len;
         outcome = mpp_record_next(&s->declared->info.format, p->end.mesh->max_record, bytes + *used, n - *used, &len);
@@ -163,6 +167,94 @@ mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t 
         }
         outcome = put_record(p, s, bytes + *used, len, used);
     }
+    return outcome;
+}
+
+/* Lines, or the like, of which nothing but one field or their number decides where they go: many are looked at together,
+ * and most of them are appended to frames that are open already. */
+static bool comes_in_lots(const producer_stream *s)
+{
+    const mesh_stream *d = s->declared;
+    return d->info.format.kind == MPP_DELIMITED &&
+           (s->registry.consumers == 1 || d->info.partition == MPP_ROUND_ROBIN ||
+            (d->info.partition == MPP_HASH && d->key.n <= 1));
+}
+
+/* By its number, or by the field that the scan has found; nothing is counted yet. */
+static unsigned lot_target(const mpp_producer *p, const producer_stream *s, const unsigned char *from, size_t begin,
+                           const scan_record *r, bool whole)
+{
+    if (s->registry.consumers == 1)
+        return 0;
+    if (s->declared->info.partition == MPP_ROUND_ROBIN)
+        return partition_turn(p, s);
+    if (whole)
+        return partition_hash(s, from + begin, r->end - 1 - begin);
+    return partition_hash(s, r->field == SCAN_MISSING ? from : from + r->field, r->field_n);
+}
+
+/* The records of one lot.  They begin at bytes + *used, which grows. */
+static mpp_outcome feed_lot(mpp_producer *p, producer_stream *s, const unsigned char *bytes, size_t n, size_t *used,
+                            const scan_record *lot, unsigned count, bool whole)
+{
+    const unsigned char *from = bytes + *used;
+    size_t begin = 0;
+    for (unsigned i = 0; i < count; begin = lot[i++].end) {
+        const size_t len = lot[i].end - begin;
+        if (len - 1 > p->end.mesh->max_record) {
+            errno = EMSGSIZE;
+            return MPP_ERROR;
+        }
+        outlet *o = &s->outlets[lot_target(p, s, from, begin, &lot[i], whole)];
+        if (outlet_append(o, s->stream, from + begin, len, n - *used)) {
+            s->no_key += !whole && lot[i].field == SCAN_MISSING;
+            s->records++;
+            s->bytes += len;
+            partition_sent(s, len);
+            *used += len;
+            continue;
+        }
+        mpp_outcome outcome = put_record(p, s, from + begin, len, used);
+        if (outcome != MPP_OK)
+            return outcome;
+    }
+    return MPP_OK;
+}
+
+static mpp_outcome feed_lots(mpp_producer *p, producer_stream *s, const unsigned char *bytes, size_t n, size_t *used)
+{
+    enum { LOT = 128 };
+    scan_record lot[LOT];
+    const mesh_stream *d = s->declared;
+    const bool keyed = d->info.partition == MPP_HASH && d->key.n == 1 && s->registry.consumers > 1;
+    const scan_options options = {.delimiter = d->info.format.delimiter,
+                                  .separator = d->key.separator,
+                                  .field = keyed ? d->key.fields[0].field : 0};
+    mpp_outcome outcome = MPP_OK;
+    while (outcome == MPP_OK && *used < n) {
+        const size_t left = n - *used < SCAN_MAX ? n - *used : SCAN_MAX;
+        const unsigned count = scan_records(&options, bytes + *used, left, lot, LOT);
+        if (count == 0 && left <= p->end.mesh->max_record)
+            return MPP_OK;
+        if (count == 0) {
+            errno = EMSGSIZE;
+            return MPP_ERROR;
+        }
+        outcome = feed_lot(p, s, bytes, n, used, lot, count, options.field == 0);
+    }
+    return outcome;
+}
+
+mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    const unsigned char *bytes = data;
+    *used = 0;
+    mpp_outcome outcome = state_of(p, s);
+    if (outcome == MPP_OK)
+        outcome = put_long(p, s, bytes, n, used);
+    if (outcome == MPP_OK)
+        outcome = (comes_in_lots(s) ? feed_lots : feed_each)(p, s, bytes, n, used);
     return outcome;
 }
 
@@ -419,6 +511,7 @@ mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, siz
     if (o->len)
         outlet_publish(o, &p->end);
     *data = outlet_room(o, &p->end, stream, len, frame_max(p));
+    o->room = 0;
     o->reserved = *data != NULL;
     return *data ? MPP_OK : blocked(p);
 }

@@ -55,6 +55,7 @@ static void publish(outlet *o, endpoint *e, uint32_t payload, bool continued)
     o->ring.tail += frame_size(payload);
     ring_publish(&o->ring, o->ring.tail);
     o->due += frame_size(payload);
+    o->room = 0;
     count_add(&c->frames, 1);
     count_add(&c->bytes, payload);
     count_add(&c->records, o->records);
@@ -122,7 +123,7 @@ void outlet_drop(outlet *o, unsigned stream)
     if (o->stream != (int)stream)
         return;
     o->stream = -1;
-    o->len = o->extra = 0;
+    o->len = o->extra = o->room = 0;
     o->records = 0;
     o->reserved = false;
 }
@@ -151,6 +152,13 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
         return NULL;
     o->stream = (int)stream;
     return ring_tail(&o->ring) + sizeof(layout_frame) + o->len + o->extra;
+}
+
+void outlet_let(outlet *o, size_t limit)
+{
+    const uint64_t space = ring_space(&o->ring, 0), used = frame_size(o->len) + SPLIT;
+    const uint64_t room = space > used ? space - used : 0;
+    o->room = (uint32_t)(o->extra || o->len > limit ? 0 : room < limit - o->len ? room : limit - o->len);
 }
 
 /* ---- how runs stand ----------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include "endpoint.h"
 #include "ring.h"
 
+#include <string.h>
+
 typedef struct outlet {
     ring_writer ring;
     unsigned lane, lane_position, consumer;
@@ -19,6 +21,7 @@ typedef struct outlet {
     uint32_t len;     /* whole records in the open frame */
     uint32_t extra;   /* bytes of an unfinished record behind them */
     bool reserved;    /* the open frame is the caller's to fill: mpp_reserve */
+    uint32_t room;    /* bytes that whole records may take in the open frame without another look, 0: look */
     uint64_t records; /* in the open frame */
     uint64_t due;     /* bytes published and not told */
     uint64_t need;    /* bytes of room that somebody waits for, 0: nobody */
@@ -45,6 +48,29 @@ static inline void outlet_add(outlet *o, size_t n, uint64_t records)
 {
     o->len += (uint32_t)n;
     o->records += records;
+}
+/* Let whole records follow in the open frame by outlet_append(), up to `limit`. */
+void outlet_let(outlet *o, size_t limit);
+
+/* Bytes that outlet_append() may touch behind the record that it copies, in both places. */
+enum { OUTLET_OVER = 32 };
+
+/* A whole record into the open frame of its stream, if it is there and lets.  Short records are copied in pieces of a
+ * fixed size, which is what makes it quick. */
+static inline bool outlet_append(outlet *o, unsigned stream, const unsigned char *record, size_t n, size_t readable)
+{
+    if (o->stream != (int)stream || n + OUTLET_OVER > o->room || n + OUTLET_OVER > readable)
+        return false;
+    unsigned char *to = ring_tail(&o->ring) + sizeof(layout_frame) + o->len;
+    if (n <= OUTLET_OVER * 8)
+        for (size_t i = 0; i < n; i += OUTLET_OVER)
+            memcpy(to + i, record + i, OUTLET_OVER);
+    else
+        memcpy(to, record, n);
+    o->len += (uint32_t)n;
+    o->room -= (uint32_t)n;
+    o->records++;
+    return true;
 }
 
 /* Publish the whole records of the open frame; an unfinished one moves into the next frame. */

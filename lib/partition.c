@@ -76,6 +76,11 @@ static int any(mpp_producer *p, producer_stream *s, size_t len)
     return target;
 }
 
+unsigned partition_hash(const producer_stream *s, const unsigned char *bytes, size_t n)
+{
+    return key_hash(bytes, n, s->registry.consumers);
+}
+
 static unsigned by_key(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len)
 {
     const mesh_stream *d = s->declared;
@@ -88,7 +93,7 @@ static unsigned by_key(mpp_producer *p, producer_stream *s, const unsigned char 
         s->no_key++;
     }
     if (d->info.partition == MPP_HASH)
-        return key_hash(bytes, n, s->registry.consumers);
+        return partition_hash(s, bytes, n);
     record_body(&d->info.format, record, len, &body, &n);
     return key_range(&d->ranges, &d->key, body, n);
 }
@@ -97,7 +102,7 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
 {
     switch (s->declared->info.partition) {
     case MPP_ROUND_ROBIN:
-        return (int)((s->turn + p->end.index) % s->registry.consumers);
+        return (int)partition_turn(p, s);
     case MPP_ANY:
         return any(p, s, len);
     case MPP_BROADCAST:
@@ -107,10 +112,4 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
         break;
     }
     return (int)by_key(p, s, record, len);
-}
-
-void partition_sent(producer_stream *s, size_t len)
-{
-    s->turn++;
-    s->favour -= s->favour < len ? s->favour : len;
 }

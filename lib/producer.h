@@ -52,8 +52,18 @@ producer_stream *producer_stream_of(const mpp_producer *p, unsigned stream);
 /* To which consumer the record goes; -1: to all.  PARTITION_BLOCKED: `any`, and nobody has room. */
 enum { PARTITION_ALL = -1, PARTITION_BLOCKED = -2 };
 int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len);
+/* Whose turn it is; where a key goes. */
+static inline unsigned partition_turn(const mpp_producer *p, const producer_stream *s)
+{
+    return (unsigned)((s->turn + p->end.index) % s->registry.consumers);
+}
+unsigned partition_hash(const producer_stream *s, const unsigned char *bytes, size_t n);
 /* The record went to its target. */
-void partition_sent(producer_stream *s, size_t len);
+static inline void partition_sent(producer_stream *s, size_t len)
+{
+    s->turn++;
+    s->favour -= s->favour < len ? s->favour : len;
+}
 
 /* For wait.c: what the endpoint waits for. */
 void producer_arm(mpp_producer *p);   /* publish and tell all, say which space is wanted */

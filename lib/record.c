@@ -5,6 +5,8 @@
  * a position never passes the end of what the caller gave, whatever is found on the way. */
 #include "record.h"
 
+#include "scan.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -80,34 +82,6 @@ mpp_outcome mpp_record_next(const mpp_format *f, uint64_t max, const void *p, si
     return MPP_ERROR;
 }
 
-/* Blocks of a fixed size are what gcc vectorises at -O2.  A lane is a byte and so must be emptied before it has
- * counted more than 255. */
-enum { LANES = 64, ROUNDS = 255, BLOCK = LANES * ROUNDS };
-
-static unsigned count_lanes(const unsigned char *p, unsigned rounds, unsigned char c)
-{
-    unsigned char lanes[LANES] = {0};
-    for (unsigned r = 0; r < rounds; r++, p += LANES)
-        for (unsigned i = 0; i < LANES; i++)
-            lanes[i] = (unsigned char)(lanes[i] + (p[i] == c));
-    unsigned sum = 0;
-    for (unsigned i = 0; i < LANES; i++)
-        sum += lanes[i];
-    return sum;
-}
-
-static uint64_t count_bytes(const unsigned char *p, size_t n, unsigned char c)
-{
-    uint64_t count = 0;
-    for (; n >= BLOCK; p += BLOCK, n -= BLOCK)
-        count += count_lanes(p, ROUNDS, c);
-    unsigned rounds = (unsigned)(n / LANES);
-    count += count_lanes(p, rounds, c);
-    for (size_t i = (size_t)rounds * LANES; i < n; i++)
-        count += p[i] == c;
-    return count;
-}
-
 /* Go over whole records, each after its length.  *count: how many there are; the bytes that they take. */
 static size_t walk_prefixed(const mpp_format *f, uint64_t max, const unsigned char *p, size_t n, uint64_t *count)
 {
@@ -127,7 +101,7 @@ uint64_t mpp_record_count(const mpp_format *f, const void *p, size_t n)
 {
     uint64_t count = 0;
     if (f->kind == MPP_DELIMITED)
-        count = count_bytes(p, n, f->delimiter);
+        count = scan_count(p, n, f->delimiter);
     else if (is_prefixed(f))
         walk_prefixed(f, UINT64_MAX, p, n, &count);
     else if (f->size != 0)
