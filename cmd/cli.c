@@ -61,6 +61,13 @@ void cli_die(const mpp_error *error)
     exit((int)error->status);
 }
 
+void *cli_must(void *memory)
+{
+    if (!memory)
+        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    return memory;
+}
+
 void cli_flush(void)
 {
     if (!ferror(stdout) && fflush(stdout) == 0)

@@ -75,6 +75,8 @@ CLI_EXITS void cli_bad_value(const cli_option *option, const char *value, const 
 void cli_warn(const char *format, ...) CLI_PRINTF(1, 2);
 /* `TOOL: text`, exit with error->status. */
 CLI_EXITS void cli_die(const mpp_error *error);
+/* What an allocation gave; none ends the program. */
+void *cli_must(void *memory);
 
 /* Flush stdout; exit 1 with a message when what was printed could not be written. */
 void cli_flush(void);

@@ -15,18 +15,9 @@ static const char *role_name(const participant *p)
 
 /* ---- options ------------------------------------------------------------------------------------ */
 
-static void *must(void *memory)
-{
-    if (!memory) {
-        cli_warn("out of memory");
-        exit(MPP_S_ERROR);
-    }
-    return memory;
-}
-
 static named_stream *add_stream(participant *p)
 {
-    p->streams = must(realloc(p->streams, (p->n_streams + 1) * sizeof *p->streams));
+    p->streams = cli_must(realloc(p->streams, (p->n_streams + 1) * sizeof *p->streams));
     named_stream *s = &p->streams[p->n_streams++];
     *s = (named_stream){0};
     return s;
@@ -47,7 +38,7 @@ static void take_stream(participant *p, const cli_option *option, const char *va
 {
     (void)option;
     named_stream *s = add_stream(p);
-    s->name = must(strdup(value));
+    s->name = cli_must(strdup(value));
     s->other = strchr(s->name, '=');
     if (s->other)
         *s->other++ = 0;
@@ -136,7 +127,7 @@ static void find_streams(participant *p, const char *others)
         cli_usage("mesh '%s' has %u streams ('%s', '%s', ...): say which with --stream", p->id, of_mesh,
                   mpp_mesh_stream(p->mesh, 0)->name, mpp_mesh_stream(p->mesh, 1)->name);
     if (p->n_streams == 0)
-        add_stream(p)->name = must(strdup(mpp_mesh_stream(p->mesh, 0)->name));
+        add_stream(p)->name = cli_must(strdup(mpp_mesh_stream(p->mesh, 0)->name));
     for (unsigned i = 0; i < p->n_streams; i++) {
         named_stream *s = &p->streams[i];
         int number = mpp_mesh_find_stream(p->mesh, s->name);
@@ -203,7 +194,7 @@ bool participant_fork(participant *p)
 void participant_attach(participant *p, unsigned runs, const char *label)
 {
     mpp_error err;
-    unsigned *streams = must(calloc(p->n_streams, sizeof *streams));
+    unsigned *streams = cli_must(calloc(p->n_streams, sizeof *streams));
     for (unsigned i = 0; i < p->n_streams; i++)
         streams[i] = p->streams[i].number;
     mpp_attach_options o = {.index = p->wanted,

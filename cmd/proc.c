@@ -48,6 +48,9 @@ bool proc_look(pid_t pid, proc *p)
         return false;
     *p = (proc){.pid = pid};
     snprintf(p->name, sizeof p->name, "%.*s", (int)(end - name - 1), name + 1);
+    for (char *c = p->name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
     /* proc(5): state, ppid, then 9 fields, utime, stime, 6 fields, starttime */
     if (sscanf(end + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu", &p->state,
                &parent, &user, &system, &started) != 5)
@@ -163,14 +166,14 @@ pid_t proc_tracer(pid_t pid)
     return tracer;
 }
 
-uint64_t proc_work(pid_t pid)
+proc_work proc_has_done(pid_t pid)
 {
     char text[512];
     proc p;
     unsigned long long read_bytes = 0, written = 0;
     if (slurp(pid, "io", text, sizeof text))
         sscanf(text, "rchar: %llu wchar: %llu", &read_bytes, &written);
-    return read_bytes + written + (proc_look(pid, &p) ? p.ticks : 0);
+    return (proc_work){read_bytes, read_bytes + written + (proc_look(pid, &p) ? p.ticks : 0)};
 }
 
 /* ---- everybody ---------------------------------------------------------------------------------- */
@@ -256,6 +259,9 @@ void proc_table_free(proc_table *t)
 const proc_end *proc_table_ends(const proc_table *t, const proc_target *pipe, unsigned *n)
 {
     unsigned low = 0, high = t->n_ends;
+    *n = 0;
+    if (high == 0)
+        return NULL;
     while (low < high) {
         const unsigned middle = low + (high - low) / 2;
         const proc_end *e = &t->ends[middle];
@@ -264,7 +270,6 @@ const proc_end *proc_table_ends(const proc_table *t, const proc_target *pipe, un
         else
             high = middle;
     }
-    *n = 0;
     while (low + *n < t->n_ends && t->ends[low + *n].dev == pipe->dev && t->ends[low + *n].ino == pipe->ino)
         ++*n;
     return t->ends + low;

@@ -47,8 +47,11 @@ proc_target proc_target_of(pid_t pid, int fd);
 /* Who traces it, 0: nobody. */
 pid_t proc_tracer(pid_t pid);
 
-/* A number that changes when the process reads, writes, or computes. */
-uint64_t proc_work(pid_t pid);
+/* What a process has done so far: bytes read (by what it has reaped, too), and all that shows that it lives. */
+typedef struct proc_work {
+    uint64_t has_read, all;
+} proc_work;
+proc_work proc_has_done(pid_t pid);
 
 /* All processes, and all ends of pipes that can be seen. */
 typedef struct proc_end {
@@ -67,7 +70,7 @@ typedef struct proc_table {
 /* false: /proc cannot be read at all; the table is empty then. */
 bool proc_table_take(proc_table *t);
 void proc_table_free(proc_table *t);
-/* The first end of a pipe; the others follow it up to *n. */
+/* The first end of a pipe; the others follow it up to *n.  NULL where *n is 0. */
 const proc_end *proc_table_ends(const proc_table *t, const proc_target *pipe, unsigned *n);
 
 #endif

@@ -440,7 +440,7 @@ static void print_summary(const stat_mesh *m, const stat_page *page)
 {
     print_head(m->now, page->all, page->out);
     if (m->verdict)
-        stat_why_print(m->verdict, "", page->out);
+        stat_why_print(m->verdict, "", page->height ? page->width : 0, page->out); /* a window would cut them */
     print_limits(m->now, page->out);
 }
 

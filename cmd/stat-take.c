@@ -52,8 +52,21 @@ static void add_present_waits(mpp_snapshot *s)
     }
 }
 
+/* The verdict looks at who waits where nothing went through yet; people do not. */
+static void drop_untouched(mpp_snapshot *s)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < s->n_channels; i++) {
+        const mpp_channel *c = &s->channels[i];
+        if (c->counters.bytes || c->fill || c->wanted || c->counters.space_waits || c->counters.dropped)
+            s->channels[kept++] = *c;
+    }
+    s->n_channels = kept;
+}
+
 void stat_adjust(mpp_snapshot *s)
 {
+    drop_untouched(s);
     mark_uncounted(s);
     add_present_waits(s);
 }

@@ -113,8 +113,8 @@ static int look_at_mesh(stat_view *v, bool glance, mpp_error *err)
         snprintf(err->text, sizeof err->text, "mesh %s is gone, and another one has its name", r->mesh);
         return -1;
     }
-    if (!glance && !r->columns && stat_why_ask(s, r->patience_ns, &v->verdict, err) < 0)
-        return -1;
+    if (!glance && !r->columns)
+        why_ask((const mpp_snapshot *const[]){s}, 1, r->patience_ns, &v->verdict);
     stat_adjust(s);
     return 0;
 }
@@ -167,14 +167,14 @@ bool stat_view_wants_glance(const stat_view *v)
 
 /* ---- showing ------------------------------------------------------------------------------------ */
 
-static void show_verdicts(const stat_view *v, FILE *out)
+static void show_verdicts(const stat_view *v, const stat_page *page)
 {
     if (v->request->json)
-        stat_json_why(v->verdicts, v->n_verdicts, out);
+        stat_json_why(v->verdicts, v->n_verdicts, page->out);
     else if (v->request->mesh)
-        stat_why_print(v->verdicts->verdict, "", out);
+        stat_why_print(v->verdicts->verdict, "", page->height ? page->width : 0, page->out);
     else
-        stat_why_print_all(v->verdicts, v->n_verdicts, out);
+        stat_why_print_all(v->verdicts, v->n_verdicts, page->out);
 }
 
 static void show_mesh(const stat_view *v, const stat_page *page)
@@ -201,7 +201,7 @@ void stat_view_show(const stat_view *v, const stat_page *page)
     else if (is_mesh(v))
         show_mesh(v, page);
     else
-        show_verdicts(v, page->out);
+        show_verdicts(v, page);
 }
 
 void stat_view_show_gone(const stat_view *v, const stat_page *page)

@@ -244,11 +244,20 @@ static void prepare(bool screen)
     sigprocmask(SIG_BLOCK, &held, &while_asleep);
 }
 
+/* A terminal that says that it is dumb is no window. */
+static bool moves_cursor(void)
+{
+    const char *term = getenv("TERM");
+    return term && *term && strcmp(term, "dumb") != 0;
+}
+
 void stat_watch(stat_view *v, const stat_request *r)
 {
     stat_page page;
     mpp_error error;
-    const bool screen = stat_page_measure(&page) && !r->json;
+    const bool screen = stat_page_measure(&page) && !r->json && moves_cursor();
+    if (!screen)
+        page.height = 0;
     int64_t due = 0;
     prepare(screen);
     if (stat_view_wants_glance(v)) {

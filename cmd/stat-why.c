@@ -10,15 +10,6 @@
 
 /* ---- asking ------------------------------------------------------------------------------------- */
 
-int stat_why_ask(const mpp_snapshot *s, int64_t patience_ns, why **verdict, mpp_error *err)
-{
-    *verdict = why_ask(s, patience_ns);
-    if (*verdict)
-        return 0;
-    *err = (mpp_error){.status = MPP_S_ERROR, .os_error = ENOMEM, .text = "out of memory"};
-    return -1;
-}
-
 int stat_why_take(const char *id, int64_t patience_ns, stat_why *w, mpp_error *err)
 {
     mpp_snapshot *s;
@@ -26,36 +17,67 @@ int stat_why_take(const char *id, int64_t patience_ns, stat_why *w, mpp_error *e
     snprintf(w->id, sizeof w->id, "%s", id);
     if (mpp_snapshot_take(id, &s, err) < 0)
         return -1;
-    int rc = stat_why_ask(s, patience_ns, &w->verdict, err);
+    why_ask((const mpp_snapshot *const[]){s}, 1, patience_ns, &w->verdict);
     mpp_snapshot_free(&s);
-    return rc;
+    return 0;
 }
 
-/* false: the mesh went away since it was listed. */
-static bool take_listed(const char *id, int64_t patience_ns, stat_why *w)
+/* Those of the meshes that can be read; the others have their error.  A mesh that went away since it was listed is left
+ * out.  How many are in the list. */
+static size_t take_snapshots(char *const *ids, size_t n, stat_why *list, mpp_snapshot **snapshots)
 {
-    mpp_error error;
-    if (stat_why_take(id, patience_ns, w, &error) < 0)
-        w->error = error;
-    return w->error.status != MPP_S_NO_MESH;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        stat_why *w = &list[kept];
+        *w = (stat_why){.error = {.status = MPP_S_DONE}};
+        snprintf(w->id, sizeof w->id, "%s", ids[i]);
+        mpp_error error;
+        if (mpp_snapshot_take(ids[i], &snapshots[kept], &error) < 0)
+            w->error = error;
+        kept += w->error.status != MPP_S_NO_MESH;
+    }
+    return kept;
+}
+
+/* Ask about all that could be read together, so that the second look is one for all. */
+static void ask_all(stat_why *list, mpp_snapshot *const *snapshots, size_t n, int64_t patience_ns)
+{
+    const mpp_snapshot **readable = cli_must(calloc(n + 1, sizeof *readable));
+    why **verdicts = cli_must(calloc(n + 1, sizeof *verdicts));
+    size_t asked = 0;
+    for (size_t i = 0; i < n; i++)
+        if (list[i].error.status == MPP_S_DONE)
+            readable[asked++] = snapshots[i];
+    why_ask(readable, asked, patience_ns, verdicts);
+    asked = 0;
+    for (size_t i = 0; i < n; i++)
+        if (list[i].error.status == MPP_S_DONE)
+            list[i].verdict = verdicts[asked++];
+    free(readable);
+    free(verdicts);
 }
 
 int stat_why_take_all(int64_t patience_ns, stat_why **list, mpp_error *err)
 {
     char **ids = NULL;
-    int n = mpp_mesh_list(&ids), kept = 0;
-    *list = n < 0 ? NULL : calloc((size_t)n + 1, sizeof **list);
-    for (int i = 0; i < n; i++) {
-        if (*list && take_listed(ids[i], patience_ns, &(*list)[kept]))
-            kept++;
+    const int listed = mpp_mesh_list(&ids);
+    if (listed < 0) {
+        *err = (mpp_error){.status = MPP_S_ERROR, .os_error = errno};
+        snprintf(err->text, sizeof err->text, "cannot list the meshes: %s", strerror(errno));
+        return -1;
+    }
+    const size_t n = (size_t)listed;
+    mpp_snapshot **snapshots = cli_must(calloc(n + 1, sizeof *snapshots));
+    *list = cli_must(calloc(n + 1, sizeof **list));
+    const size_t kept = take_snapshots(ids, n, *list, snapshots);
+    ask_all(*list, snapshots, kept, patience_ns);
+    for (size_t i = 0; i < n; i++) {
+        mpp_snapshot_free(&snapshots[i]);
         free(ids[i]);
     }
+    free(snapshots);
     free(ids);
-    if (*list)
-        return kept;
-    *err = (mpp_error){.status = MPP_S_ERROR, .os_error = errno};
-    snprintf(err->text, sizeof err->text, "cannot list the meshes: %s", strerror(errno));
-    return -1;
+    return (int)kept;
 }
 
 void stat_why_free(stat_why *list, size_t n)
@@ -79,18 +101,42 @@ mpp_status stat_why_status(const stat_why *list, size_t n)
 /* ---- printing ----------------------------------------------------------------------------------- */
 
 /* Processes choose their names themselves, so that what comes of them is not printed as it is. */
-static void print_lines(const char *text, const char *prefix, FILE *out)
+static void print_line(const char *p, size_t n, const char *prefix, FILE *out)
+{
+    fputs(prefix, out);
+    text_put(p, n, TEXT_UNCUT, out);
+    putc('\n', out);
+}
+
+/* How much of n bytes goes into a line, broken at a blank where there is one in its second half. */
+static size_t fitting(const char *p, size_t n, size_t width)
+{
+    size_t at = width;
+    if (n <= width)
+        return n;
+    while (at > width / 2 && p[at] != ' ')
+        at--;
+    for (at = p[at] == ' ' ? at : width; at > 1 && ((unsigned char)p[at] & 0xc0) == 0x80; at--) /* UTF-8 */
+        ;
+    return at;
+}
+
+static void print_lines(const char *text, const char *prefix, size_t width, FILE *out)
 {
     for (const char *p = text; *p;) {
-        const size_t n = strcspn(p, "\n");
-        fputs(prefix, out);
-        text_put(p, n, TEXT_UNCUT, out);
-        putc('\n', out);
-        p += n + (p[n] == '\n');
+        size_t left = strcspn(p, "\n");
+        const char *next = p + left + (p[left] == '\n');
+        do {
+            const size_t n = width ? fitting(p, left, width) : left;
+            print_line(p, n, prefix, out);
+            p += n;
+            left -= n;
+        } while (left > 0);
+        p = next;
     }
 }
 
-void stat_why_print(const why *verdict, const char *prefix, FILE *out)
+void stat_why_print(const why *verdict, const char *prefix, size_t width, FILE *out)
 {
     char *text = NULL;
     size_t size;
@@ -99,7 +145,7 @@ void stat_why_print(const why *verdict, const char *prefix, FILE *out)
         why_print(verdict, memory);
     if (!memory || fclose(memory) != 0)
         cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
-    print_lines(text, prefix, out);
+    print_lines(text, prefix, width, out);
     free(text);
 }
 
@@ -117,7 +163,7 @@ void stat_why_print_all(const stat_why *list, size_t n, FILE *out)
         text_clean(id, sizeof id, list[i].id);
         snprintf(prefix, sizeof prefix, "%s: ", id);
         if (list[i].verdict)
-            stat_why_print(list[i].verdict, prefix, out);
+            stat_why_print(list[i].verdict, prefix, 0, out);
         else
             print_error(&list[i].error, prefix, out);
     }

@@ -15,9 +15,6 @@ typedef struct stat_why {
     why *verdict;    /* NULL: there is none */
 } stat_why;
 
-/* why_ask(), with its failure as an error: 0, or -1 with *err. */
-int stat_why_ask(const mpp_snapshot *s, int64_t patience_ns, why **verdict, mpp_error *err);
-
 /* Of one mesh.  0, or -1 with *err. */
 int stat_why_take(const char *id, int64_t patience_ns, stat_why *w, mpp_error *err);
 
@@ -31,8 +28,8 @@ void stat_why_free(stat_why *list, size_t n);
 /* What the exit status of --why is: a stall outweighs a mesh that could not be read. */
 mpp_status stat_why_status(const stat_why *list, size_t n);
 
-/* why_print(), each line after the prefix. */
-void stat_why_print(const why *verdict, const char *prefix, FILE *out);
+/* why_print(), each line after the prefix; lines are folded to the width, 0: not. */
+void stat_why_print(const why *verdict, const char *prefix, size_t width, FILE *out);
 
 /* Each line after its mesh's id. */
 void stat_why_print_all(const stat_why *list, size_t n, FILE *out);

@@ -7,34 +7,26 @@
 #include <string.h>
 #include <time.h>
 
-/* Things of one kind, each allocated by itself so that it stays where it is. */
-typedef struct list {
-    void **at;
-    unsigned n;
-} list;
-
-struct why_graph {
-    int64_t patience;
-    const mpp_snapshot *asked;
-    list others; /* snapshots of the other meshes */
-    bool others_taken;
+struct why_world {
+    why_list meshes; /* snapshots of all of this user's */
+    bool meshes_taken;
     proc_table table;
     bool table_taken;
-    list nodes, roots;
-    list path; /* of nodes that are being followed */
 };
 
-static void *must(void *memory)
-{
-    if (!memory)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
-    return memory;
-}
+struct why_graph {
+    why_world *world;
+    int64_t patience;
+    const mpp_snapshot *asked;
+    why_list nodes;       /* grows while they are gone through */
+    why_node **by_number; /* of the asked mesh's participants */
+    why_list roots;
+};
 
-static void *add(list *l, void *thing)
+static void *add(why_list *l, void *thing)
 {
     if ((l->n & (l->n - 1)) == 0) /* full at every power of two */
-        l->at = must(realloc(l->at, (l->n ? 2 * (size_t)l->n : 1) * sizeof *l->at));
+        l->at = cli_must(realloc(l->at, (l->n ? 2 * (size_t)l->n : 1) * sizeof *l->at));
     return l->at[l->n++] = thing;
 }
 
@@ -58,21 +50,38 @@ static int64_t age(const mpp_snapshot *s, const mpp_participant *p)
 
 /* ---- nodes and roots ---------------------------------------------------------------------------- */
 
-static why_node *at_participant(why_graph *g, const mpp_snapshot *s, const mpp_participant *p)
+/* One process in several lanes says the same in each of them, and waits in all of them together. */
+static const mpp_participant *in_its_first_lane(const mpp_snapshot *s, const mpp_participant *p)
 {
-    for (unsigned i = 0; i < g->nodes.n; i++) {
+    for (unsigned lane = 0; lane < p->lane && p->activity; lane++) {
+        const mpp_participant *q = participant_at(s, lane, p->role, p->index);
+        if (q->activity && q->pid == p->pid && q->doing == p->doing)
+            return q;
+    }
+    return p;
+}
+
+static why_node *at_participant(why_graph *g, const mpp_snapshot *s, const mpp_participant *any_lane)
+{
+    const mpp_participant *p = in_its_first_lane(s, any_lane);
+    why_node **known = s == g->asked ? &g->by_number[p - s->participants] : NULL;
+    for (unsigned i = 0; i < g->nodes.n && !known; i++) {
         why_node *n = g->nodes.at[i];
         if (n->participant == p)
             return n;
     }
+    if (known && *known)
+        return *known;
     why_node *n = add(&g->nodes, calloc(1, sizeof *n));
     n->mesh = s;
     n->participant = p;
     n->waited_ns = p->activity ? age(s, p) : 0;
+    if (known)
+        *known = n;
     return n;
 }
 
-static why_node *at_process(why_graph *g, const proc *p, why_purpose purpose, const proc_target *pipe)
+static why_node *at_process(why_graph *g, why_node *from, const proc *p, why_purpose purpose, const proc_target *pipe)
 {
     for (unsigned i = 0; i < g->nodes.n; i++) {
         why_node *n = g->nodes.at[i];
@@ -83,18 +92,8 @@ static why_node *at_process(why_graph *g, const proc *p, why_purpose purpose, co
     n->process = *p;
     n->purpose = purpose;
     n->pipe = *pipe;
+    n->subject = from->participant ? from : from->subject;
     return n;
-}
-
-/* The participant that a chain came from last. */
-static why_node *nearest(const why_graph *g)
-{
-    for (unsigned i = g->path.n; i-- > 0;) {
-        why_node *n = g->path.at[i];
-        if (n->participant)
-            return n;
-    }
-    return g->path.at[0];
 }
 
 static why_root *root(why_graph *g, why_class class, why_node *subject, const proc *process)
@@ -114,72 +113,34 @@ static why_root *root(why_graph *g, why_class class, why_node *subject, const pr
     return r;
 }
 
-static why_root *cycle(why_graph *g, why_node *head)
+/* ---- edges -------------------------------------------------------------------------------------- */
+
+static void edge(why_node *n, why_node *next)
 {
-    why_root *r = add(&g->roots, calloc(1, sizeof *r));
-    r->class = WHY_CYCLE;
-    r->head = head;
-    for (unsigned i = g->path.n; i-- > 0 && g->path.at[i] != head;)
-        if (((why_node *)g->path.at[i])->participant)
-            r->subject = g->path.at[i];
-    if (head->participant || !r->subject) /* of processes alone: who came to them */
-        r->subject = head->participant ? head : nearest(g);
-    return r;
+    add(&n->edges, next);
 }
 
-/* ---- choices ------------------------------------------------------------------------------------ */
-
-static why_root *follow(why_graph *g, why_node *n);
-
-/* Several ways on: one that goes on is enough (any), or all must (else). */
-typedef struct choice {
-    bool any, goes_on;
-    list tried;
-    why_root *best;
-    why_node *next;
-} choice;
-
-/* Where any would do, a way out of a circle leads to what really holds it up. */
-static bool better(const choice *c, const why_root *r)
+/* It is here that a chain ends. */
+static void end(why_node *n, why_root *r)
 {
-    if (!c->best)
-        return true;
-    if (c->any && (r->class == WHY_CYCLE) != (c->best->class == WHY_CYCLE))
-        return c->best->class == WHY_CYCLE;
-    return r->class < c->best->class;
+    n->own = r;
 }
 
-static void try(why_graph *g, choice *c, why_node *next)
+/* The participant that a chain came from last. */
+static why_node *subject_of(why_node *n)
 {
-    why_root *r = follow(g, next);
-    add(&c->tried, next);
-    if (!r)
-        c->goes_on = true;
-    else if (better(c, r)) {
-        c->best = r;
-        c->next = next;
-    }
-}
-
-static why_root *decide(choice *c, why_node *n)
-{
-    const bool stuck = c->best && !(c->any && c->goes_on);
-    for (unsigned i = 0; i < c->tried.n && stuck; i++)
-        ((why_node *)c->tried.at[i])->awaited = true;
-    free(c->tried.at);
-    if (stuck)
-        n->next = c->next;
-    return stuck ? c->best : NULL;
+    return n->participant ? n : n->subject;
 }
 
 /* ---- processes ---------------------------------------------------------------------------------- */
 
-static const proc_table *table(why_graph *g)
+static const proc_table *table(const why_graph *g)
 {
-    if (!g->table_taken)
-        proc_table_take(&g->table);
-    g->table_taken = true;
-    return &g->table;
+    why_world *w = g->world;
+    if (!w->table_taken)
+        proc_table_take(&w->table);
+    w->table_taken = true;
+    return &w->table;
 }
 
 static bool is_tool(const char *name)
@@ -197,17 +158,17 @@ static const mpp_participant *held_by(const mpp_snapshot *s, pid_t pid, char rol
     return NULL;
 }
 
-static void take_others(why_graph *g)
+static void take_meshes(why_world *w)
 {
     char **ids = NULL;
-    if (g->others_taken)
+    if (w->meshes_taken)
         return;
-    g->others_taken = true;
+    w->meshes_taken = true;
     const int n = mpp_mesh_list(&ids);
     for (int i = 0; i < n; i++) {
         mpp_snapshot *s;
-        if (strcmp(ids[i], g->asked->id) != 0 && mpp_snapshot_take(ids[i], &s, NULL) == 0)
-            add(&g->others, s);
+        if (mpp_snapshot_take(ids[i], &s, NULL) == 0)
+            add(&w->meshes, s);
         free(ids[i]);
     }
     free(ids);
@@ -220,46 +181,51 @@ static why_node *as_participant(why_graph *g, pid_t pid, why_purpose purpose)
     const mpp_participant *p = held_by(g->asked, pid, role);
     if (p)
         return at_participant(g, g->asked, p);
-    take_others(g);
-    for (unsigned i = 0; i < g->others.n; i++)
-        if ((p = held_by(g->others.at[i], pid, role)))
-            return at_participant(g, g->others.at[i], p);
+    take_meshes(g->world);
+    for (unsigned i = 0; i < g->world->meshes.n; i++)
+        if ((p = held_by(g->world->meshes.at[i], pid, role)))
+            return at_participant(g, g->world->meshes.at[i], p);
     return NULL;
 }
 
-/* All who hold the other end of a pipe: whoever of them does what we wait for will do.  *nobody: there is none. */
-static why_root *to_other_end(why_graph *g, why_node *n, const proc_target *pipe, why_purpose purpose, bool *nobody)
+/* Edges to all who hold the other end of a pipe: any of them may do what we wait for.  false: there is nobody. */
+static bool to_other_end(why_graph *g, why_node *n, const proc_target *pipe, why_purpose purpose)
 {
-    choice c = {.any = true};
     unsigned ends;
     const proc_end *e = proc_table_ends(table(g), pipe, &ends);
     const pid_t self = n->participant ? n->participant->pid : n->process.pid;
+    pid_t last = 0;
+    n->any = true;
     for (unsigned i = 0; i < ends; i++) {
         proc p;
-        if (!(purpose == TO_READ ? e[i].reads : e[i].writes) || e[i].pid == self ||
-            (i > 0 && e[i].pid == e[i - 1].pid && c.tried.n) || !proc_look(e[i].pid, &p))
+        if (!(purpose == TO_READ ? e[i].reads : e[i].writes) || e[i].pid == self || e[i].pid == last ||
+            !proc_look(e[i].pid, &p))
             continue;
         why_node *next = as_participant(g, p.pid, purpose);
         /* A guard keeps a pipe open, and --all's supervisor does; neither uses it. */
         if (!next && (strcmp(p.name, "mpp-guard") == 0 || is_tool(p.name)))
             continue;
-        try(g, &c, next ? next : at_process(g, &p, purpose, pipe));
+        edge(n, next ? next : at_process(g, n, &p, purpose, pipe));
+        last = p.pid;
     }
-    *nobody = c.tried.n == 0;
-    return decide(&c, n);
+    return n->edges.n > 0;
 }
 
 /* It is here that it ends: nobody else is to be seen behind this process. */
-static why_root *at_its_door(why_graph *g, const proc *p, const char *does)
+static void at_its_door(why_graph *g, why_node *n, const char *does)
 {
-    why_node *subject = nearest(g);
-    const bool input = subject->participant && subject->participant->doing == MPP_READING_INPUT;
-    const bool end = subject->participant && subject->participant->doing == MPP_WAITING_COMMAND;
-    why_root *r = root(g, input ? WHY_INPUT : end ? WHY_COMMAND : WHY_DOWNSTREAM, subject, p);
+    why_node *subject = subject_of(n);
+    const mpp_activity doing = (mpp_activity)subject->participant->doing;
+    why_root *r = root(g,
+                       doing == MPP_READING_INPUT     ? WHY_INPUT
+                       : doing == MPP_WAITING_COMMAND ? WHY_COMMAND
+                                                      : WHY_DOWNSTREAM,
+                       subject, &n->process);
     snprintf(r->detail, sizeof r->detail, "%s", does);
+    r->age_ns = n->process.age_ns;
     r->look = true;
-    r->work = proc_work(p->pid);
-    return r;
+    r->work = proc_has_done(n->process.pid);
+    end(n, r);
 }
 
 static const char *does(const proc *p, proc_wait_kind kind)
@@ -272,21 +238,17 @@ static const char *does(const proc *p, proc_wait_kind kind)
 }
 
 /* What a process reads or writes, when it is not the pipe that we wait for. */
-static why_root *to_target(why_graph *g, why_node *n, proc_wait w)
+static void to_target(why_graph *g, why_node *n, proc_wait w)
 {
     const proc_target t = proc_target_of(n->process.pid, w.fd);
-    char text[MPP_TEXT_MAX], path[PROC_PATH_MAX];
+    char path[PROC_PATH_MAX];
     text_clean(path, sizeof path, t.path);
     if (t.kind == PROC_PIPE && t.ino == n->pipe.ino && t.dev == n->pipe.dev)
-        return NULL; /* it does what we wait for */
-    snprintf(text, sizeof text, "%s %s%s", w.kind == PROC_READS ? "waits to read" : "waits to write",
+        return; /* it does what we wait for */
+    snprintf(n->edge, sizeof n->edge, "%s %s%s", w.kind == PROC_READS ? "waits to read" : "waits to write",
              t.kind == PROC_NOTHING ? "something" : path, n->process.state == 'D' ? " (D)" : "");
-    snprintf(n->edge, sizeof n->edge, "%s", text);
-    if (t.kind != PROC_PIPE)
-        return at_its_door(g, &n->process, text);
-    bool nobody;
-    why_root *r = to_other_end(g, n, &t, w.kind == PROC_READS ? TO_WRITE : TO_READ, &nobody);
-    return nobody ? at_its_door(g, &n->process, text) : r;
+    if (t.kind != PROC_PIPE || !to_other_end(g, n, &t, w.kind == PROC_READS ? TO_WRITE : TO_READ))
+        at_its_door(g, n, n->edge);
 }
 
 static bool holds(const proc_table *t, const proc_target *pipe, pid_t pid)
@@ -309,65 +271,85 @@ static bool shares(const proc_table *t, const why_node *n)
 }
 
 /* A shell that waits for what it has started: those of them that have the pipe, if any has. */
-static why_root *to_children(why_graph *g, why_node *n)
+static void to_children(why_graph *g, why_node *n)
 {
     const proc_table *t = table(g);
-    choice c = {.any = true};
     const bool with_pipe = shares(t, n);
+    n->any = true;
+    snprintf(n->edge, sizeof n->edge, "waits for what it has started");
     for (unsigned i = 0; i < t->n_all; i++) {
         const proc *child = &t->all[i];
         if (child->parent != n->process.pid || (with_pipe && !holds(t, &n->pipe, child->pid)))
             continue;
         why_node *next = as_participant(g, child->pid, n->purpose);
-        try(g, &c, next ? next : at_process(g, child, n->purpose, &n->pipe));
+        edge(n, next ? next : at_process(g, n, child, n->purpose, &n->pipe));
     }
-    snprintf(n->edge, sizeof n->edge, "waits for what it has started");
-    if (c.tried.n == 0 && n->purpose != TO_WRITE) /* it came, or went, since the table was made: a sign of life */
-        return NULL;
-    return c.tried.n ? decide(&c, n) : at_its_door(g, &n->process, "waits for a child");
+    if (n->edges.n == 0 &&
+        n->purpose == TO_WRITE) /* else: it came, or went, since the table was made: a sign of life */
+        at_its_door(g, n, "waits for a child");
 }
 
-static why_root *held_still(why_graph *g, why_node *subject, const proc *p)
+static void held_still(why_graph *g, why_node *n, const proc *p)
 {
-    why_root *r = root(g, p->state == 'T' ? WHY_STOPPED : WHY_TRACED, subject, p);
+    why_root *r = root(g, p->state == 'T' ? WHY_STOPPED : WHY_TRACED, subject_of(n), p);
     proc tracer;
     if (p->state == 't' && proc_look(proc_tracer(p->pid), &tracer))
         snprintf(r->detail, sizeof r->detail, "`%s` (pid %d)", tracer.name, (int)tracer.pid);
-    return r;
+    end(n, r);
 }
 
-static why_root *from_process(why_graph *g, why_node *n)
+/* Who waits for any of several things, with poll(2) or in threads, may wait for a pipe on its other side: if nobody
+ * serves that, it is the likely one. */
+static void to_its_other_pipes(why_graph *g, why_node *n)
+{
+    const proc_table *t = table(g);
+    n->leads_on = true;
+    for (unsigned i = 0; i < t->n_ends; i++) {
+        const proc_end *e = &t->ends[i];
+        const proc_target pipe = {.kind = PROC_PIPE, .dev = e->dev, .ino = e->ino};
+        if (e->pid != n->process.pid || (e->reads && e->writes) || (e->ino == n->pipe.ino && e->dev == n->pipe.dev))
+            continue;
+        if (n->purpose == TO_READ ? e->writes : e->reads)
+            to_other_end(g, n, &pipe, n->purpose);
+    }
+}
+
+static void from_process(why_graph *g, why_node *n)
 {
     const proc *p = &n->process;
     if (p->state == 'Z' || p->state == 'X')
-        return NULL;
-    if (p->state == 'T' || p->state == 't')
-        return held_still(g, nearest(g), p);
+        return;
+    if (p->state == 'T' || p->state == 't') {
+        held_still(g, n, p);
+        return;
+    }
     /* What was started a moment ago is a sign of life of whoever started it: a loop that reads a record in each round,
      * perhaps slowly.  One that writes has written nothing for that long, or its producer would have heard. */
-    if (p->age_ns < g->patience)
-        return n->purpose == TO_WRITE ? at_its_door(g, p, "was started a moment ago") : NULL;
+    if (p->age_ns < g->patience) {
+        if (n->purpose == TO_WRITE)
+            at_its_door(g, n, "was started a moment ago");
+        return;
+    }
     const proc_wait w = proc_waits(p->pid);
-    if (w.kind == PROC_CHILD || (w.kind == PROC_UNKNOWN && shares(table(g), n)))
-        return to_children(g, n);
-    if (w.kind == PROC_READS || w.kind == PROC_WRITES)
-        return to_target(g, n, w);
-    snprintf(n->edge, sizeof n->edge, "%s", does(p, w.kind));
-    return at_its_door(g, p, n->edge);
+    if (w.kind == PROC_CHILD || (w.kind == PROC_UNKNOWN && shares(table(g), n))) {
+        to_children(g, n);
+    } else if (w.kind == PROC_READS || w.kind == PROC_WRITES) {
+        to_target(g, n, w);
+    } else {
+        snprintf(n->edge, sizeof n->edge, "%s", does(p, w.kind));
+        at_its_door(g, n, n->edge);
+        if (w.kind == PROC_UNKNOWN && n->purpose != TO_END)
+            to_its_other_pipes(g, n);
+    }
 }
 
 /* ---- participants ------------------------------------------------------------------------------- */
 
-static why_root *missing(why_graph *g, const mpp_snapshot *s, const mpp_participant *p)
-{
-    return root(g, WHY_MISSING, at_participant(g, s, p), NULL);
-}
-
-/* A peer that somebody waits for. */
-static void try_peer(why_graph *g, choice *c, const mpp_snapshot *s, const mpp_participant *peer)
+/* A peer that it waits for. */
+static void to_peer(why_graph *g, why_node *n, const mpp_participant *peer)
 {
     if (peer)
-        try(g, c, at_participant(g, s, peer));
+        edge(n, at_participant(g, n->mesh, peer));
 }
 
 /* A consumer that waits for data although some is there: it is of a stream that it does not read now. */
@@ -378,22 +360,22 @@ static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_cha
            s->lanes < s->n_streams && age(s, consumer) >= g->patience;
 }
 
-static why_root *lane_mate(why_graph *g, const mpp_snapshot *s, const mpp_channel *ch, const mpp_participant *consumer)
+static void lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mpp_participant *consumer)
 {
-    why_root *r = root(g, WHY_LANE_MATE, at_participant(g, s, consumer), NULL);
-    if (ch->head >= 0 && (unsigned)ch->head < s->n_streams)
-        text_clean(r->detail, sizeof r->detail, s->streams[ch->head].name);
-    return r;
+    why_root *r = root(g, WHY_LANE_MATE, at_participant(g, n->mesh, consumer), NULL);
+    if (ch->head >= 0 && (unsigned)ch->head < n->mesh->n_streams)
+        text_clean(r->detail, sizeof r->detail, n->mesh->streams[ch->head].name);
+    end(n, r);
 }
 
-static why_root *waits_for_space(why_graph *g, why_node *n)
+static void waits_for_space(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
     const mpp_participant *p = n->participant;
-    choice c = {.any = false};
     for (unsigned i = 0; i < s->n_channels; i++) {
         const mpp_channel *ch = &s->channels[i];
-        if (ch->lane != p->lane || ch->producer != p->index || !ch->wanted)
+        const mpp_participant *here = participant_at(s, ch->lane, 'p', ch->producer);
+        if (ch->producer != p->index || !ch->wanted || !here || here->pid != p->pid || here->doing != p->doing)
             continue;
         const mpp_participant *peer = participant_at(s, ch->lane, 'c', ch->consumer);
         char fill[TEXT_CELL], size[TEXT_CELL];
@@ -401,13 +383,10 @@ static why_root *waits_for_space(why_graph *g, why_node *n)
         text_bytes(size, s->ring_size);
         snprintf(n->edge, sizeof n->edge, "waits for space on %u->%u (%.16s of %.16s unread)", ch->producer,
                  ch->consumer, fill, size);
-        if (unread_mate(g, s, ch, peer)) {
-            n->next = at_participant(g, s, peer);
-            return lane_mate(g, s, ch, peer);
-        }
-        try_peer(g, &c, s, peer);
+        if (unread_mate(g, s, ch, peer))
+            lane_mate(g, n, ch, peer);
+        to_peer(g, n, peer);
     }
-    return decide(&c, n);
 }
 
 /* Does the consumer wait for data there?  The lanes of one process wait together. */
@@ -418,257 +397,417 @@ static bool awaits(const mpp_snapshot *s, const mpp_channel *ch, const mpp_parti
            here->pid == consumer->pid && here->doing == consumer->doing;
 }
 
-static why_root *waits_for_data(why_graph *g, why_node *n)
+static void waits_for_data(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
-    const mpp_participant *p = n->participant;
-    bool needs = false;
+    bool needs = false, awaited[MPP_PARTICIPANTS_MAX] = {false};
+    unsigned last = 0, producers = 0;
     for (unsigned i = 0; i < s->n_channels; i++)
-        needs |= awaits(s, &s->channels[i], p, true);
-    choice c = {.any = !needs};
-    unsigned last = 0;
+        needs |= awaits(s, &s->channels[i], n->participant, true);
+    n->any = !needs;
     for (unsigned i = 0; i < s->n_channels; i++) {
         const mpp_channel *ch = &s->channels[i];
-        if (!awaits(s, ch, p, needs))
+        if (!awaits(s, ch, n->participant, needs))
             continue;
         last = ch->producer;
-        try_peer(g, &c, s, participant_at(s, ch->lane, 'p', ch->producer));
+        producers += !awaited[last];
+        awaited[last] = true;
+        to_peer(g, n, participant_at(s, ch->lane, 'p', last));
     }
-    if (c.tried.n == 1)
+    if (producers == 1)
         snprintf(n->edge, sizeof n->edge, "waits for data of producer %u", last);
     else
-        snprintf(n->edge, sizeof n->edge, "waits for data of %s%u producers", needs ? "" : "any of ", c.tried.n);
-    return decide(&c, n);
+        snprintf(n->edge, sizeof n->edge, "waits for data of %s%u producers", needs ? "" : "any of ", producers);
 }
 
-/* Nobody asks: nobody has come, or who has come cannot. */
-static why_root *waits_for_start(why_graph *g, why_node *n)
+/* One for all of a mesh. */
+static why_root *idle(why_graph *g, why_node *n)
+{
+    for (unsigned i = 0; i < g->roots.n; i++) {
+        why_root *r = g->roots.at[i];
+        if (r->class == WHY_IDLE && r->subject->mesh == n->mesh)
+            return r;
+    }
+    return root(g, WHY_IDLE, n, NULL);
+}
+
+/* Nobody asks: nobody has come, or who has come cannot; else who is there may ask later. */
+static void waits_for_start(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
-    choice c = {.any = false};
     snprintf(n->edge, sizeof n->edge, "waits to be asked");
     for (unsigned j = 0; j < s->consumers; j++) {
         const mpp_participant *consumer = participant_at(s, n->participant->lane, 'c', j);
         if (consumer && (consumer->activity || is(consumer, "dead")))
-            try_peer(g, &c, s, consumer);
+            to_peer(g, n, consumer);
     }
-    if (c.tried.n == 0)
-        return root(g, WHY_IDLE, at_participant(g, s, participant_at(s, 0, 'p', 0)), NULL);
-    return decide(&c, n); /* who is there may ask later */
+    if (n->edges.n == 0)
+        end(n, idle(g, n));
 }
 
-static why_root *waits_for_peers(why_graph *g, why_node *n)
+static void waits_for_peers(why_graph *g, why_node *n)
 {
-    const mpp_snapshot *s = n->mesh;
-    choice c = {.any = false};
     snprintf(n->edge, sizeof n->edge, "waits for everybody to attach (--barrier)");
-    for (unsigned i = 0; i < s->n_participants; i++)
-        if (is(&s->participants[i], "free"))
-            try_peer(g, &c, s, &s->participants[i]);
-    return decide(&c, n);
+    for (unsigned i = 0; i < n->mesh->n_participants; i++)
+        if (is(&n->mesh->participants[i], "free"))
+            to_peer(g, n, &n->mesh->participants[i]);
 }
 
 /* There is nobody to be seen behind the input or output. */
-static why_root *at_its_end(why_graph *g, why_node *n, const proc_target *t, const char *path, bool input)
+static void at_its_end(why_graph *g, why_node *n, const proc_target *t, const char *path, bool input)
 {
     why_root *r = root(g, input ? WHY_INPUT : WHY_DOWNSTREAM, n, NULL);
+    r->target = t->kind;
     if (t->kind == PROC_PIPE)
-        snprintf(r->detail, sizeof r->detail, "nobody to be seen holds the other end of %s", path);
+        snprintf(r->detail, sizeof r->detail, "nobody who can be seen holds the other end of %s", path);
     else if (t->kind == PROC_TERMINAL)
         snprintf(r->detail, sizeof r->detail, "the terminal %s %s", path,
                  input ? "is silent" : "takes nothing (Ctrl-S?)");
     else
         snprintf(r->detail, sizeof r->detail, "%s %s", *path ? path : "what it is cannot be seen, and it",
                  input ? "gives nothing" : "takes nothing");
-    return r;
+    end(n, r);
 }
 
-static why_root *waits_for_pipe(why_graph *g, why_node *n, why_purpose purpose)
+static void waits_for_pipe(why_graph *g, why_node *n, why_purpose purpose)
 {
     const bool input = purpose == TO_WRITE;
     const proc_target t = proc_target_of(n->participant->pid, n->participant->fd);
     char path[PROC_PATH_MAX];
-    bool nobody = true;
     text_clean(path, sizeof path, t.kind == PROC_NOTHING ? "" : t.path);
     snprintf(n->edge, sizeof n->edge, "waits for its %s%s%s", input ? "input" : "output", *path ? ", " : "", path);
-    why_root *r = t.kind == PROC_PIPE ? to_other_end(g, n, &t, purpose, &nobody) : NULL;
-    return nobody ? at_its_end(g, n, &t, path, input) : r;
+    if (t.kind != PROC_PIPE || !to_other_end(g, n, &t, purpose))
+        at_its_end(g, n, &t, path, input);
 }
 
-static why_root *unseen(why_root *r)
-{
-    snprintf(r->detail, sizeof r->detail, "which cannot be seen");
-    return r;
-}
-
-static why_root *waits_for_command(why_graph *g, why_node *n)
+static void waits_for_command(why_graph *g, why_node *n)
 {
     static const proc_target no_pipe = {.kind = PROC_NOTHING};
-    choice c = {.any = false};
     proc command;
     snprintf(n->edge, sizeof n->edge, "waits for its command to end");
-    if (proc_look(n->participant->command, &command))
-        try(g, &c, at_process(g, &command, TO_END, &no_pipe));
-    else if (!proc_readable())
-        return unseen(root(g, WHY_COMMAND, n, NULL));
-    return decide(&c, n);
+    if (proc_look(n->participant->command, &command)) {
+        edge(n, at_process(g, n, &command, TO_END, &no_pipe));
+    } else if (!proc_readable()) {
+        why_root *r = root(g, WHY_COMMAND, n, NULL);
+        snprintf(r->detail, sizeof r->detail, "which cannot be seen");
+        end(n, r);
+    }
 }
 
 /* It says that it works.  What it does outside of the mesh nobody knows; that it gets on is looked at. */
-static why_root *works(why_graph *g, why_node *n, const proc *self)
+static void works(why_graph *g, why_node *n, const proc *self)
 {
     snprintf(n->edge, sizeof n->edge, "works, and gets nowhere");
     why_root *r = root(g, n->participant->role == 'p' ? WHY_INPUT : WHY_DOWNSTREAM, n, self);
     snprintf(r->detail, sizeof r->detail, "%s", does(self, PROC_UNKNOWN));
     r->look = true;
-    r->work = proc_work(self->pid);
-    return r;
+    r->work = proc_has_done(self->pid);
+    end(n, r);
 }
 
-static why_root *from_participant(why_graph *g, why_node *n)
+static void from_live(why_graph *g, why_node *n)
 {
     const mpp_participant *p = n->participant;
-    proc self;
-    if (is(p, "free"))
-        return missing(g, n->mesh, p);
-    if (is(p, "dead"))
-        return root(g, WHY_DEAD, n, NULL);
-    if (!p->activity)
-        return NULL;
-    const bool seen = proc_look(p->pid, &self); /* or it has just left, or /proc shows nothing */
-    if (!seen && proc_readable())
-        return NULL;
-    if (!seen)
-        self = (proc){.pid = p->pid};
-    if (self.state == 'T' || self.state == 't')
-        return held_still(g, n, &self);
-    if (n->waited_ns < g->patience)
-        return NULL;
+    proc self = {.pid = p->pid};
+    const bool seen = proc_look(p->pid, &self); /* or it has just left, or /proc does not show it */
+    if (self.state == 'T' || self.state == 't') {
+        held_still(g, n, &self);
+        return;
+    }
+    if (n->waited_ns < g->patience || (!seen && p->pid > 0 && proc_readable()))
+        return;
     switch (p->doing) {
     case MPP_WAITING_SPACE:
-        return waits_for_space(g, n);
+        waits_for_space(g, n);
+        break;
     case MPP_WAITING_DATA:
-        return waits_for_data(g, n);
+        waits_for_data(g, n);
+        break;
     case MPP_WAITING_START:
-        return waits_for_start(g, n);
+        waits_for_start(g, n);
+        break;
     case MPP_WAITING_PEERS:
-        return waits_for_peers(g, n);
+        waits_for_peers(g, n);
+        break;
     case MPP_READING_INPUT:
-        return waits_for_pipe(g, n, TO_WRITE);
+        waits_for_pipe(g, n, TO_WRITE);
+        break;
     case MPP_WRITING_OUTPUT:
-        return waits_for_pipe(g, n, TO_READ);
+        waits_for_pipe(g, n, TO_READ);
+        break;
     case MPP_WAITING_COMMAND:
-        return waits_for_command(g, n);
+        waits_for_command(g, n);
+        break;
     default:
-        return seen ? works(g, n, &self) : NULL;
+        if (seen)
+            works(g, n, &self);
     }
 }
 
-/* ---- following ---------------------------------------------------------------------------------- */
+static void from_participant(why_graph *g, why_node *n)
+{
+    if (is(n->participant, "free"))
+        end(n, root(g, WHY_MISSING, n, NULL));
+    else if (is(n->participant, "dead"))
+        end(n, root(g, WHY_DEAD, n, NULL));
+    else if (n->participant->activity)
+        from_live(g, n);
+}
 
-/* What lies on a circle that was found through n, and n turned out to have another way: to be followed again. */
-static void forget_cycles(why_graph *g, const why_node *head, const why_root *but)
+/* ---- who is stuck ------------------------------------------------------------------------------- */
+
+/* Can it go on, as far as is known?  One that has no edges goes on, unless a chain ends in it. */
+static bool goes_on(const why_node *n)
+{
+    unsigned stuck = 0;
+    if (n->own)
+        return n->own->gone;
+    for (unsigned i = 0; i < n->edges.n; i++)
+        stuck += ((const why_node *)n->edges.at[i])->stuck;
+    return n->any ? stuck < n->edges.n || n->edges.n == 0 : stuck == 0;
+}
+
+/* The largest set of nodes of which none can go on: all, less those that can, until none is left that can.  So who is
+ * in a circle stays, and nobody who has another way. */
+static void settle(const why_graph *g)
+{
+    bool changed = true;
+    for (unsigned i = 0; i < g->nodes.n; i++)
+        ((why_node *)g->nodes.at[i])->stuck = true;
+    while (changed) {
+        changed = false;
+        for (unsigned i = 0; i < g->nodes.n; i++) {
+            why_node *n = g->nodes.at[i];
+            if (n->stuck && goes_on(n)) {
+                n->stuck = false;
+                changed = true;
+            }
+        }
+    }
+}
+
+/* ---- whose fault it is -------------------------------------------------------------------------- */
+
+/* Everybody who is stuck and waits for one who has the root, nearest first: a breadth-first search backwards. */
+static void spread(const why_graph *g, const why_root *r)
+{
+    bool changed = true;
+    for (unsigned far = 0; changed; far++) {
+        changed = false;
+        for (unsigned i = 0; i < g->nodes.n; i++) {
+            why_node *n = g->nodes.at[i];
+            for (unsigned k = 0; k < n->edges.n && n->stuck && !n->root; k++) {
+                why_node *next = n->edges.at[k];
+                if (next->root == r && next->distance == far) {
+                    n->root = next->root;
+                    n->next = next;
+                    n->distance = far + 1;
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+/* Those that are left all wait for others that are left: whoever walks on among them comes to a circle. */
+static why_node *left_behind(const why_node *n)
+{
+    for (unsigned i = 0; i < n->edges.n; i++) {
+        why_node *next = n->edges.at[i];
+        if (next->stuck && !next->root)
+            return next;
+    }
+    return NULL;
+}
+
+static void take_circle(why_graph *g, why_node *from)
+{
+    why_node *n = from, *head;
+    for (unsigned i = 0; i < g->nodes.n && n; i++)
+        n = left_behind(n);
+    if (!n)
+        return;
+    why_root *r = add(&g->roots, cli_must(calloc(1, sizeof *r)));
+    r->class = WHY_CYCLE;
+    r->head = head = n; /* so many steps on, it is on the circle */
+    do {
+        why_node *next = left_behind(n);
+        if (n->participant && (!r->subject || n->mesh == g->asked))
+            r->subject = n;
+        n->on_circle = next;
+        n = next;
+    } while (n != head);
+    if (!r->subject)
+        r->subject = head->subject; /* of processes alone: who came to them */
+    do {
+        n->next = n->on_circle;
+        n->root = r;
+        n = n->next;
+    } while (n != head);
+    spread(g, r);
+}
+
+static bool is_led_on(const why_node *n)
+{
+    for (unsigned i = 0; n->leads_on && !n->own->moving && i < n->edges.n; i++)
+        if (((const why_node *)n->edges.at[i])->stuck)
+            return true;
+    return false;
+}
+
+/* The worst ends of chains first; what is left are circles. */
+static void blame(why_graph *g)
 {
     for (unsigned i = 0; i < g->nodes.n; i++) {
         why_node *n = g->nodes.at[i];
-        if (n->seen == NODE_DONE && n->root && n->root->head == head && n->root != but)
-            n->seen = NODE_NEW;
+        n->root = n->stuck && !is_led_on(n) ? n->own : NULL;
     }
-    for (unsigned i = 0; i < g->roots.n; i++) {
-        why_root *r = g->roots.at[i];
-        r->gone |= r->head == head && r != but;
+    for (why_class class = WHY_FAILED; class <= WHY_FINISHED; class ++)
+        for (unsigned i = 0; i < g->roots.n; i++) {
+            const why_root *r = g->roots.at[i];
+            if (r->class == class && !r->gone)
+                spread(g, r);
+        }
+    for (unsigned i = 0; i < g->nodes.n; i++) {
+        why_node *n = g->nodes.at[i];
+        while (n->stuck && !n->root)
+            take_circle(g, n);
     }
-}
-
-static why_root *follow(why_graph *g, why_node *n)
-{
-    if (n->seen == NODE_DONE)
-        return n->root;
-    if (n->seen == NODE_OPEN)
-        return cycle(g, n);
-    n->seen = NODE_OPEN;
-    add(&g->path, n);
-    why_root *r = n->participant ? from_participant(g, n) : from_process(g, n);
-    g->path.n--;
-    forget_cycles(g, n, r);
-    n->root = r;
-    n->seen = NODE_DONE;
-    return r;
 }
 
 /* ---- the second look ---------------------------------------------------------------------------- */
 
-enum { SECOND_LOOK_NS = 30000000 };
-
-static bool moves(const why_root *r)
+bool graph_wants_look(const why_graph *g)
 {
+    for (unsigned i = 0; i < g->nodes.n; i++) {
+        const why_node *n = g->nodes.at[i];
+        if (n->stuck && n->own && n->own->look)
+            return true;
+    }
+    return false;
+}
+
+enum { BUSY_S = 10 }; /* a reader may compute for so long before it is told that it does not read */
+
+/* Who does something between two looks is slow, and no stall.  He goes on, unless what he does is not what he is waited
+ * for: a source that works and gives nothing, a reader that computes and computes. */
+static void look_again(why_root *r)
+{
+    const proc_work now = proc_has_done(r->pid);
+    const bool of_itself = r->subject->participant->pid == r->pid;
     proc p;
-    return proc_work(r->pid) != r->work || (proc_look(r->pid, &p) && p.state == 'R');
+    r->moving = now.all != r->work.all || (proc_look(r->pid, &p) && p.state == 'R');
+    if (of_itself || r->class == WHY_COMMAND)
+        r->gone = r->moving;
+    else
+        r->gone = r->class == WHY_DOWNSTREAM && r->moving &&
+                  (now.has_read != r->work.has_read || r->subject->waited_ns < BUSY_S * INT64_C(1000000000));
 }
 
-/* Who does something between two looks is slow, and no stall: but a source that works and gives nothing is what its
- * producer waits for all the same. */
-static void look_again(why_graph *g)
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+/* Those who are stuck and, from one to the next, whom they wait for. */
+static void reach(why_graph *g)
 {
-    bool needed = false;
-    for (unsigned i = 0; i < g->roots.n; i++) {
-        const why_root *r = g->roots.at[i];
-        needed |= r->look && !r->gone;
+    bool changed = true;
+    for (unsigned i = 0; i < g->nodes.n; i++) {
+        why_node *n = g->nodes.at[i];
+        n->reached = n->stuck && n->participant && !is(n->participant, "free");
     }
-    if (!needed)
-        return;
-    nanosleep(&(struct timespec){.tv_nsec = SECOND_LOOK_NS}, NULL);
+    while (changed) {
+        changed = false;
+        for (unsigned i = 0; i < g->nodes.n; i++) {
+            const why_node *n = g->nodes.at[i];
+            for (unsigned k = 0; k < n->edges.n && n->reached; k++) {
+                why_node *next = n->edges.at[k];
+                changed |= next->stuck && !next->reached;
+                next->awaited = true;
+                next->reached = next->stuck;
+            }
+        }
+    }
+}
+
+/* A root counts when somebody who is stuck comes to it.  A source may be silent for as long as it likes when nobody
+ * else waits for it. */
+static void drop_unreached(why_graph *g)
+{
     for (unsigned i = 0; i < g->roots.n; i++) {
         why_root *r = g->roots.at[i];
-        r->moving = r->look && moves(r);
-        const bool of_itself = r->subject->participant && r->subject->participant->pid == r->pid;
-        r->gone |= r->moving && (r->class != WHY_INPUT || of_itself);
+        bool reached = false;
+        for (unsigned k = 0; k < g->nodes.n && !reached; k++) {
+            const why_node *n = g->nodes.at[k];
+            reached = n->reached && (n->root == r || (n->own == r && !is_led_on(n)));
+        }
+        r->gone |= !reached || (r->class == WHY_INPUT && !r->subject->awaited);
     }
 }
 
-/* A source may be silent for as long as it likes when nobody waits for it. */
-static void drop_unawaited_sources(why_graph *g)
+why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns)
 {
-    for (unsigned i = 0; i < g->roots.n; i++) {
-        why_root *r = g->roots.at[i];
-        r->gone |= r->class == WHY_INPUT && !r->subject->awaited;
-    }
-}
-
-why_graph *graph_make(const mpp_snapshot *s, int64_t patience_ns)
-{
-    why_graph *g = calloc(1, sizeof *g);
-    if (!g)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    why_graph *g = cli_must(calloc(1, sizeof *g));
+    g->world = w;
     g->asked = s;
     g->patience = patience_ns;
+    g->by_number = cli_must(calloc(s->n_participants + 1, sizeof *g->by_number));
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
         if (p->activity || is(p, "dead"))
-            follow(g, at_participant(g, s, p));
+            at_participant(g, s, p);
     }
-    look_again(g);
-    drop_unawaited_sources(g);
+    for (unsigned i = 0; i < g->nodes.n; i++) {
+        why_node *n = g->nodes.at[i];
+        (n->participant ? from_participant : from_process)(g, n);
+    }
+    settle(g);
     return g;
+}
+
+void graph_finish(why_graph *g)
+{
+    for (unsigned i = 0; i < g->roots.n; i++) {
+        why_root *r = g->roots.at[i];
+        if (r->look)
+            look_again(r);
+    }
+    settle(g);
+    blame(g);
+    reach(g);
+    drop_unreached(g);
+}
+
+why_world *world_make(void)
+{
+    return cli_must(calloc(1, sizeof(why_world)));
+}
+
+void world_free(why_world **wp)
+{
+    why_world *w = *wp;
+    *wp = NULL;
+    for (unsigned i = 0; i < w->meshes.n; i++) {
+        mpp_snapshot *s = w->meshes.at[i];
+        mpp_snapshot_free(&s);
+    }
+    free(w->meshes.at);
+    proc_table_free(&w->table);
+    free(w);
 }
 
 void graph_free(why_graph **gp)
 {
     why_graph *g = *gp;
     *gp = NULL;
-    for (unsigned i = 0; i < g->others.n; i++) {
-        mpp_snapshot *s = g->others.at[i];
-        mpp_snapshot_free(&s);
+    for (unsigned i = 0; i < g->nodes.n; i++) {
+        why_node *n = g->nodes.at[i];
+        free(n->edges.at);
+        free(n);
     }
-    for (unsigned i = 0; i < g->nodes.n; i++)
-        free(g->nodes.at[i]);
     for (unsigned i = 0; i < g->roots.n; i++)
         free(g->roots.at[i]);
-    free(g->others.at);
+    free(g->by_number);
     free(g->nodes.at);
     free(g->roots.at);
-    free(g->path.at);
-    proc_table_free(&g->table);
     free(g);
 }
 

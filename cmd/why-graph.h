@@ -1,8 +1,10 @@
 /* why-graph.h - who waits for whom: participants, and the processes between them
  *
- * A node is a participant of some mesh, or a process that is to read, to write, or to end.  graph_follow() finds out what
- * a node waits for and goes there, until it comes to a root, to a node that goes on, or back to where it has been.
- */
+ * A node is a participant of some mesh, or a process that is to read, to write, or to end.  What each waits for gives the
+ * edges: any of them will do (who waits for data of any producer, or for any who holds a pipe), or all are needed.  A
+ * chain ends in a root: nobody is to be seen behind it.  Who is stuck is the largest set in which nobody can go on; then
+ * each of them is led to the worst root that it comes to, by the shortest way, and who comes to none is in a circle, or
+ * waits for one. */
 #ifndef CMD_WHY_GRAPH_H
 #define CMD_WHY_GRAPH_H
 
@@ -13,16 +15,29 @@ typedef struct why_root why_root;
 
 typedef enum why_purpose { TO_READ, TO_WRITE, TO_END } why_purpose;
 
+/* Things of one kind, each allocated by itself so that it stays where it is. */
+typedef struct why_list {
+    void **at;
+    unsigned n;
+} why_list;
+
 typedef struct why_node {
     const mpp_snapshot *mesh;           /* of a participant, ... */
     const mpp_participant *participant; /* ... or NULL: a process, ... */
     proc process;                       /* ... that is waited for ... */
     why_purpose purpose;                /* ... to do this */
     proc_target pipe;
-    enum { NODE_NEW, NODE_OPEN, NODE_DONE } seen;
-    why_root *root;          /* where its chain ends; NULL: it goes on */
-    struct why_node *next;   /* whom it waits for; NULL: nobody */
-    bool awaited;            /* by one who cannot go on */
+    struct why_node *subject; /* the participant that a process was come to from */
+    why_list edges;           /* of nodes: whom it waits for */
+    bool any;                 /* one of them is enough; else all are needed */
+    why_root *own;            /* a chain ends here, ... */
+    bool leads_on;            /* ... but if an edge leads to one who is stuck */
+    bool stuck, reached;      /* reached: by one who is stuck, or a participant who is */
+    why_root *root;           /* where its chain ends, when it is stuck */
+    struct why_node *next;    /* on the way there; NULL: it is the end */
+    struct why_node *on_circle;
+    unsigned distance;
+    bool awaited;            /* by one who is stuck */
     char edge[MPP_TEXT_MAX]; /* "waits for space on 0->1 (1.0M of 1.0M unread)" */
     int64_t waited_ns;       /* a participant: since it does what it does */
 } why_node;
@@ -33,18 +48,30 @@ struct why_root {
     pid_t pid;         /* the process at fault */
     char process[PROC_NAME_MAX];
     char detail[MPP_TEXT_MAX]; /* what that does, or the stream that is not read */
+    int64_t age_ns;            /* of that process; 0: unknown */
+    proc_target_kind target;   /* what it is that nobody is seen behind */
     why_node *head;            /* of a cycle */
-    uint64_t work;             /* proc_work() when it was found; looked at again if `look` */
+    proc_work work;            /* of the process when it was found; looked at again if `look` */
     bool look, moving;
     bool gone; /* it was none after all */
 };
 
 typedef struct why_graph why_graph;
 
-/* Follow everybody in the mesh who has been at something for `patience`.  Takes a second look at processes where that
- * decides. */
-why_graph *graph_make(const mpp_snapshot *s, int64_t patience_ns);
+/* What several graphs share: the table of processes and the other meshes, taken when they are first needed. */
+typedef struct why_world why_world;
+why_world *world_make(void);
+void world_free(why_world **w);
+
+/* Follow everybody in the mesh who has been at something for `patience`.  w: must live as long. */
+why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns);
 void graph_free(why_graph **g);
+
+/* Should processes be looked at a second time, a little later? */
+enum { GRAPH_LOOK_NS = 30000000 };
+bool graph_wants_look(const why_graph *g);
+/* Who is stuck, and because of whom; the second look is taken now. */
+void graph_finish(why_graph *g);
 
 unsigned graph_n_roots(const why_graph *g);
 why_root *graph_root(const why_graph *g, unsigned i);

@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *must(void *memory)
-{
-    if (!memory)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
-    return memory;
-}
-
 /* A text that is put together piece by piece, and cut where it does not fit. */
 typedef struct text {
     char *at;
@@ -69,8 +62,8 @@ static void say_short(text *t, const why_node *n, const mpp_snapshot *asked)
 
 static void add_evidence(why_verdict *v, const char *line)
 {
-    v->evidence = must(realloc(v->evidence, (v->n_evidence + 1) * sizeof *v->evidence));
-    v->evidence[v->n_evidence++] = must(strdup(line));
+    v->evidence = cli_must(realloc(v->evidence, (v->n_evidence + 1) * sizeof *v->evidence));
+    v->evidence[v->n_evidence++] = cli_must(strdup(line));
 }
 
 /* ---- evidence ----------------------------------------------------------------------------------- */
@@ -102,12 +95,6 @@ static int nearer(const void *a, const void *b)
     return (p->process.pid > q->process.pid) - (p->process.pid < q->process.pid);
 }
 
-static bool same_holder(const why_node *a, const why_node *b)
-{
-    const mpp_participant *p = a->participant, *q = b->participant;
-    return p && q && a->mesh == b->mesh && p->role == q->role && p->index == q->index && p->pid == q->pid;
-}
-
 static bool on_circle(const why_node *n, const why_root *r)
 {
     const why_node *at = r->head;
@@ -123,13 +110,10 @@ static bool on_circle(const why_node *n, const why_root *r)
 
 static crowd crowd_of(const why_graph *g, const why_root *r)
 {
-    crowd c = {.at = must(calloc(graph_n_nodes(g) + 1, sizeof *c.at))};
+    crowd c = {.at = cli_must(calloc(graph_n_nodes(g) + 1, sizeof *c.at))};
     for (unsigned i = 0; i < graph_n_nodes(g); i++) {
         const why_node *n = graph_node(g, i);
-        bool told = n->root != r; /* one process says the same in each of its lanes */
-        for (unsigned k = 0; k < c.n && !told; k++)
-            told = same_holder(c.at[k], n);
-        if (!told)
+        if (n->root == r)
             c.at[c.n++] = n;
     }
     if (c.n)
@@ -280,6 +264,8 @@ static int64_t root_age(const why_root *r, const crowd *c)
         return cycle_age(r);
     if (r->class == WHY_DEAD)
         return last_move(r->subject->mesh);
+    if ((r->class == WHY_DOWNSTREAM || r->class == WHY_COMMAND) && r->age_ns && r->age_ns < r->subject->waited_ns)
+        return r->age_ns; /* whoever it was before that one is over */
     if (r->class == WHY_DOWNSTREAM || r->class == WHY_INPUT || r->class == WHY_COMMAND || r->class == WHY_LANE_MATE)
         return r->subject->waited_ns;
     for (unsigned i = 0; i < c->n; i++)
@@ -300,6 +286,19 @@ static void say_process(text *t, const why_root *r)
     say(t, "`%s` (pid %d)", name, (int)r->pid);
 }
 
+/* The command that starts a participant; index -1: any. */
+static void say_start(text *t, const mpp_snapshot *s, char role, int index, unsigned lane)
+{
+    say(t, "%s %s", role == 'p' ? "mpp-produce" : "mpp-consume", s->id);
+    if (index >= 0)
+        say(t, " -i %d", index);
+    for (unsigned i = 0; s->n_streams > 1 && i < s->n_streams; i++)
+        if (s->streams[i].lane == lane) {
+            say(t, " -s %s", s->streams[i].name);
+            break;
+        }
+}
+
 static void tell_missing(why_verdict *v, text *t, const why_root *r)
 {
     const mpp_snapshot *s = r->subject->mesh;
@@ -312,12 +311,13 @@ static void tell_missing(why_verdict *v, text *t, const why_root *r)
     }
     say_indices(t, first->role, &set);
     say(t, set.n > 1 ? " have not attached" : " has not attached");
-    if (s->n_streams == 1)
-        snprintf(v->advice, sizeof v->advice, "start %s: %s %s -i %u", set.n > 1 ? "them" : "it",
-                 first->role == 'p' ? "mpp-produce" : "mpp-consume", s->id, first->index);
-    else
-        snprintf(v->advice, sizeof v->advice, "start %s, or end the others: mpp-create --remove %s",
-                 set.n > 1 ? "them" : "it", s->id);
+    if (s->lanes > 1)
+        say(t, " to lane %u", first->lane);
+    if (first->role == 'p' || first->role == 'c') {
+        text advice = TEXT(v->advice);
+        say(&advice, set.n > 1 ? "start each of them, as in: " : "start it: ");
+        say_start(&advice, s, first->role, (int)first->index, first->lane);
+    }
 }
 
 static void tell_held(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
@@ -341,6 +341,25 @@ static void tell_held(why_verdict *v, text *t, const why_root *r, const mpp_snap
     }
 }
 
+/* Nobody is seen at the other end: it depends on what that is. */
+static void say_whom_to_see(why_verdict *v, const why_root *r, const char *start)
+{
+    switch (r->target) {
+    case PROC_PIPE:
+        snprintf(v->advice, sizeof v->advice, "%s; if it is another user's, root can see it", start);
+        break;
+    case PROC_TERMINAL:
+        snprintf(v->advice, sizeof v->advice, "%s",
+                 r->class == WHY_INPUT ? "type, and end it with Ctrl-D" : "Ctrl-Q lets it go on");
+        break;
+    case PROC_SOCKET:
+        snprintf(v->advice, sizeof v->advice, "see who holds its other end: ss -xtp");
+        break;
+    default:
+        snprintf(v->advice, sizeof v->advice, "see what it is: ls -l /proc/%d/fd", (int)r->subject->participant->pid);
+    }
+}
+
 static void tell_downstream(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
@@ -351,17 +370,13 @@ static void tell_downstream(why_verdict *v, text *t, const why_root *r, const mp
     say(t, " cannot write its output: ");
     if (!r->pid) {
         say(t, "%s", r->detail);
-        snprintf(v->advice, sizeof v->advice,
-                 "start what shall read it, or end the consumer: it is then as if it had enough");
+        say_whom_to_see(v, r, "start what shall read it");
         return;
     }
     say_process(t, r);
-    say(t, " does not read its input: it %s", r->detail);
-    snprintf(
-        v->advice, sizeof v->advice,
-        "see what pid %d waits for; if it shall read no more, end it (kill %d): its consumer then says that it has "
-        "enough",
-        (int)r->pid, (int)r->pid);
+    say(t, " does not read its input: it %s", r->moving ? "works, and has read nothing for so long" : r->detail);
+    snprintf(v->advice, sizeof v->advice,
+             "see what pid %d waits for, or end what shall read no more: the consumer then has enough", (int)r->pid);
 }
 
 static void tell_input(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
@@ -374,7 +389,7 @@ static void tell_input(why_verdict *v, text *t, const why_root *r, const mpp_sna
     say(t, " waits for its input: ");
     if (!r->pid) {
         say(t, "%s", r->detail);
-        snprintf(v->advice, sizeof v->advice, "start what shall write it; at a terminal, type, and end it with Ctrl-D");
+        say_whom_to_see(v, r, "start what shall write it");
         return;
     }
     say_process(t, r);
@@ -431,12 +446,22 @@ static void tell_cycle(why_verdict *v, text *t, const why_root *r, const mpp_sna
 static void tell_idle(why_verdict *v, text *t, const why_root *r)
 {
     const mpp_snapshot *s = r->subject->mesh;
-    indices attached = {0};
-    for (unsigned i = 0; i < s->n_participants; i++)
-        if (s->participants[i].role == 'c' && s->participants[i].activity)
-            indices_add(&attached, s->participants[i].index);
-    say(t, "nobody has asked yet: %u of %u consumers attached", attached.n, s->consumers);
-    snprintf(v->advice, sizeof v->advice, "start a consumer: mpp-consume %s", s->id);
+    const unsigned lane = r->subject->participant->lane;
+    indices attached = {0}, left = {0};
+    for (unsigned i = 0; i < s->n_participants; i++) {
+        const mpp_participant *p = &s->participants[i];
+        if (p->role == 'c' && p->lane == lane && strcmp(p->state, "free") != 0)
+            indices_add(p->activity ? &attached : &left, p->index);
+    }
+    say(t, "nobody asks");
+    if (s->lanes > 1)
+        say(t, " in lane %u", lane);
+    say(t, ": of %u consumers %u are attached", s->consumers, attached.n);
+    if (left.n)
+        say(t, ", and %u have been and left", left.n);
+    text advice = TEXT(v->advice);
+    say(&advice, "start a consumer: ");
+    say_start(&advice, s, 'c', left.n || s->n_streams > 1 ? 0 : -1, lane);
 }
 
 static void tell_dead(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
@@ -444,8 +469,12 @@ static void tell_dead(why_verdict *v, text *t, const why_root *r, const mpp_snap
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid > 0)
         say(t, " (it was pid %d)", (int)r->subject->participant->pid);
-    say(t, " is dead, and nobody has found it so: whoever would is stopped, or gone");
-    snprintf(v->advice, sizeof v->advice, "let them go on, or end them: mpp-create --remove %s", r->subject->mesh->id);
+    bool anybody = false;
+    for (unsigned i = 0; i < r->subject->mesh->n_participants; i++)
+        anybody |= r->subject->mesh->participants[i].activity != NULL;
+    say(t, anybody ? " is dead, and nobody has found it so: who is left is stopped" : " is dead, and nobody is left");
+    snprintf(v->advice, sizeof v->advice, "%smpp-create --remove %s", anybody ? "let them go on, or end them: " : "",
+             r->subject->mesh->id);
 }
 
 static void tell_text(why_verdict *v, const why_root *r, const mpp_snapshot *asked)

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 const char *why_name(why_class c)
 {
@@ -25,11 +26,8 @@ const char *why_name(why_class c)
 
 static why_verdict *add(why *w, why_class class, const mpp_snapshot *s)
 {
-    why_verdict *more = realloc(w->verdicts, (w->n + 1) * sizeof *more);
-    if (!more)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
-    w->verdicts = more;
-    why_verdict *v = &more[w->n++];
+    w->verdicts = cli_must(realloc(w->verdicts, (w->n + 1) * sizeof *w->verdicts));
+    why_verdict *v = &w->verdicts[w->n++];
     *v = (why_verdict){.class = class};
     snprintf(v->mesh, sizeof v->mesh, "%s", s->id);
     return v;
@@ -66,8 +64,8 @@ static bool told_already(const why *w, const why_verdict *like)
 {
     for (unsigned i = 0; i < w->n; i++) {
         const why_verdict *v = &w->verdicts[i];
-        if (v->class == like->class && strcmp(v->mesh, like->mesh) == 0 && v->role == like->role &&
-            (v->class == WHY_MISSING || (v->index == like->index && v->pid == like->pid)))
+        if (v->class == like->class && v->class != WHY_CYCLE && strcmp(v->mesh, like->mesh) == 0 &&
+            v->role == like->role && (v->class == WHY_MISSING || (v->index == like->index && v->pid == like->pid)))
             return true;
     }
     return false;
@@ -93,21 +91,20 @@ static bool stalls(const why_graph *g, const why_root *r, const why_verdict *v, 
     return r->class != WHY_IDLE || idle_stalls(g, r);
 }
 
-static void add_roots(why *w, const mpp_snapshot *s, int64_t patience)
+static void add_roots(why *w, const why_graph *g, const mpp_snapshot *s, int64_t patience)
 {
-    why_graph *g = graph_make(s, patience);
     for (unsigned i = 0; i < graph_n_roots(g); i++) {
         const why_root *r = graph_root(g, i);
         why_verdict like = {.class = r->class};
         set_subject(&like, r);
-        if (r->gone || told_already(w, &like))
+        /* What died is the cause that the mesh has by now. */
+        if (r->gone || told_already(w, &like) || (r->class == WHY_DEAD && s->cause.status != MPP_S_DONE))
             continue;
         why_verdict *v = add(w, r->class, s);
         *v = like;
         tell_root(v, g, r, s);
         v->stalled = anybody_live(s) && stalls(g, r, v, patience);
     }
-    graph_free(&g);
 }
 
 static void add_failure(why *w, const mpp_snapshot *s)
@@ -125,7 +122,7 @@ static void add_failure(why *w, const mpp_snapshot *s)
             v->for_ns = s->taken_ns - p->since_ns;
     }
     if (!anybody_live(s))
-        snprintf(v->advice, sizeof v->advice, "%s", s->garbage ? "nobody is left: mpp-create --gc removes it" : "");
+        snprintf(v->advice, sizeof v->advice, "nobody is left: mpp-create --remove %s", s->id);
     else
         snprintf(v->advice, sizeof v->advice,
                  "some are still there, and should end by themselves once their output is read");
@@ -207,7 +204,11 @@ static void add_skew(why *w, const mpp_snapshot *s)
 
 static void add_calm(why *w, const mpp_snapshot *s)
 {
-    if (strcmp(s->state, "new") == 0) {
+    if (s->garbage && strcmp(s->state, "closed") != 0) {
+        why_verdict *v = add(w, WHY_FINISHED, s);
+        snprintf(v->text, sizeof v->text, "%s", s->garbage);
+        snprintf(v->advice, sizeof v->advice, "mpp-create --remove %s", s->id);
+    } else if (strcmp(s->state, "new") == 0) {
         why_verdict *v = add(w, WHY_IDLE, s);
         snprintf(v->text, sizeof v->text, "nobody has attached yet");
         snprintf(v->advice, sizeof v->advice, "start mpp-produce %s and mpp-consume %s", s->id, s->id);
@@ -239,20 +240,38 @@ static int worse(const void *a, const void *b)
     return (v->index > w->index) - (v->index < w->index);
 }
 
-why *why_ask(const mpp_snapshot *s, int64_t patience_ns)
+static why *judge(const why_graph *g, const mpp_snapshot *s, int64_t patience)
 {
-    why *w = calloc(1, sizeof *w);
-    if (!w)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    why *w = cli_must(calloc(1, sizeof *w));
     if (s->cause.status != MPP_S_DONE)
         add_failure(w, s);
-    add_roots(w, s, patience_ns);
+    add_roots(w, g, s, patience);
     if (w->n == 0)
         add_skew(w, s);
     if (w->n == 0)
         add_calm(w, s);
     qsort(w->verdicts, w->n, sizeof *w->verdicts, worse);
     return w;
+}
+
+void why_ask(const mpp_snapshot *const *meshes, size_t n, int64_t patience_ns, why **verdicts)
+{
+    why_world *world = world_make();
+    why_graph **graphs = cli_must(calloc(n + 1, sizeof *graphs));
+    bool look = false;
+    for (size_t i = 0; i < n; i++) {
+        graphs[i] = graph_make(world, meshes[i], patience_ns);
+        look |= graph_wants_look(graphs[i]);
+    }
+    if (look)
+        nanosleep(&(struct timespec){.tv_nsec = GRAPH_LOOK_NS}, NULL);
+    for (size_t i = 0; i < n; i++) {
+        graph_finish(graphs[i]);
+        verdicts[i] = judge(graphs[i], meshes[i], patience_ns);
+        graph_free(&graphs[i]);
+    }
+    free(graphs);
+    world_free(&world);
 }
 
 void why_free(why **wp)

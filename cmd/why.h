@@ -55,8 +55,9 @@ typedef struct why {
     unsigned n;
 } why;
 
-/* The verdict on a mesh.  Takes up to 0.1 s where processes have to be looked at twice.  To be freed. */
-why *why_ask(const mpp_snapshot *s, int64_t patience_ns);
+/* The verdicts on n meshes, to be freed.  Takes a little longer, for all together, where processes have to be looked at
+ * twice.  Out of memory ends the program. */
+void why_ask(const mpp_snapshot *const *meshes, size_t n, int64_t patience_ns, why **verdicts);
 void why_free(why **w);
 /* Is any of it stalled? */
 bool why_stalled(const why *w);

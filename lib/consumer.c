@@ -378,6 +378,8 @@ void mpp_consumer_detach(mpp_consumer **cp)
     for (unsigned i = 0; i < c->n_streams; i++)
         if (c->streams[i].active && !all_over(c, &c->streams[i]))
             mpp_cancel(c, c->streams[i].stream);
+    for (unsigned i = 0; i < c->n_inlets; i++)
+        inlet_await(&c->inlets[i], LAYOUT_AWAITS_NOT);
     consumer_arm(c);
     endpoint_leave(&c->end);
     consumer_free(c);

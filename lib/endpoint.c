@@ -548,6 +548,7 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
                     .n_all = m->l.producers + m->l.consumers,
                     .events = -1,
                     .since_ns = mpp_now(),
+                    .spoken_to = true,
                     .attach_timeout_ns = o->attach_timeout_ms * 1000000,
                     .timeout_ns = o->timeout_ms * 1000000};
     if (streams_take(e, o, err) < 0)

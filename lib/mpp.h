@@ -336,7 +336,7 @@ typedef struct mpp_participant {
     char role; /* 'p' or 'c' */
     unsigned index, lane;
     const char *state; /* "free" "live" "done" "dead" */
-    pid_t pid;
+    pid_t pid;         /* of a live one as we see it; 0: in another PID namespace */
     char label[32];
     const char *activity; /* NULL unless live */
     unsigned doing;       /* the same as an mpp_activity */

@@ -145,7 +145,7 @@ static int check_ours(const struct stat *st, const char *id, bool to_write, mpp_
 {
     if (!S_ISREG(st->st_mode))
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment is not a regular file", id);
-    if (st->st_uid != geteuid())
+    if (st->st_uid != geteuid() && (to_write || geteuid() != 0)) /* root may look at everything */
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' belongs to another user (uid %u)", id, st->st_uid);
     if (to_write ? (st->st_mode & 0777) != 0600 : (st->st_mode & 077) != 0)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s': its segment has mode %o, not 600", id,
@@ -164,10 +164,14 @@ static int no_mesh(int e, const char *id, mpp_error *err)
 
 /* What was open for reading gets a descriptor for writing, under the same number.  Closing the old one, and fd, drops
  * this process's locks: there can be none, for locks are taken by who opened it for writing. */
-static segment *widen(segment *s, int fd)
+static segment *widen(segment *s, int fd, const char *id, mpp_error *err)
 {
-    dup3(fd, s->fd, O_CLOEXEC);
+    const int number = dup3(fd, s->fd, O_CLOEXEC), why = errno;
     close(fd);
+    if (number < 0) {
+        error_set(err, MPP_S_ERROR, why, "cannot open mesh '%s'", id);
+        return NULL;
+    }
     s->writable = true;
     s->handles++;
     return s;
@@ -204,7 +208,7 @@ static segment *open_path(const char *path, const char *id, bool to_write, mpp_e
         return NULL;
     }
     if (s)
-        return widen(s, fd);
+        return widen(s, fd, id, err);
     s = table_add(fd, to_write, &st);
     if (!s) {
         close(fd);

@@ -16,13 +16,19 @@
 #include <uuid/uuid.h>
 #include <xxhash.h>
 
-/* It was LIVE when the copy was made, and nobody holds its lock now: has it left since? */
-static bool has_left(const mpp_mesh *m, unsigned number)
+/* What a slot that was LIVE when the copy was made is now: nobody may hold its lock any more, or somebody else. */
+static uint32_t live_state(const mpp_mesh *m, unsigned number, pid_t *pid)
 {
     layout_slot now;
     const uint64_t at = m->l.slots_at + number * sizeof now;
-    return segment_read(m->segment, at, &now, sizeof now) < (ssize_t)sizeof now ||
-           load_relaxed(&now.state) == LAYOUT_DONE;
+    const pid_t holder = segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number);
+    if (holder != 0) { /* in another PID namespace its own number means nothing here, or another process */
+        *pid = holder > 0 ? holder : 0;
+        return LAYOUT_LIVE;
+    }
+    if (segment_read(m->segment, at, &now, sizeof now) < (ssize_t)sizeof now || load_relaxed(&now.state) == LAYOUT_DONE)
+        return LAYOUT_DONE;
+    return segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number) != 0 ? LAYOUT_LIVE : LAYOUT_DEAD;
 }
 
 static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant *out)
@@ -38,8 +44,8 @@ static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant
                              .pid = load_relaxed(&s->pid),
                              .channel = -1,
                              .fd = -1};
-    if (state == LAYOUT_LIVE && segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number) == 0)
-        state = has_left(m, number) ? LAYOUT_DONE : LAYOUT_DEAD;
+    if (state == LAYOUT_LIVE)
+        state = live_state(m, number, &out->pid);
 #define ENDPOINT_COUNTER(name, kind, unit, prose) out->counters.name = load_relaxed(&s->name);
 #include "counters.def"
     out->state = state <= LAYOUT_DEAD ? states[state] : "corrupt";
@@ -49,7 +55,7 @@ static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant
         return;
     out->doing = load_relaxed(&s->activity);
     out->activity = mpp_activity_text(out->doing);
-    out->command = load_relaxed(&s->command);
+    out->command = out->pid == load_relaxed(&s->pid) ? load_relaxed(&s->command) : 0;
     out->fd = load_relaxed(&s->fd);
     out->since_ns = (int64_t)load_relaxed(&s->since_ns);
     if (waits_for && waits_for <= MPP_PARTICIPANTS_MAX)
@@ -254,12 +260,16 @@ static void sample_records(sample *s, const unsigned char *p, size_t n)
 static void sample_frames(sample *s, unsigned stream, const unsigned char *p, size_t n)
 {
     layout_frame f;
+    bool continued = false; /* the stream's next frame begins inside a record */
     while (n >= sizeof f) {
         memcpy(&f, p, sizeof f);
         const size_t len = f.len & ~LAYOUT_CONTINUED, size = sizeof f + ((len + 7) & ~(size_t)7);
         const bool whole = size <= n;
-        if (f.stream_id >> 16 == stream)
-            sample_records(s, p + sizeof f, whole ? len : n - sizeof f);
+        if (f.stream_id >> 16 == stream) {
+            if (!continued)
+                sample_records(s, p + sizeof f, whole ? len : n - sizeof f);
+            continued = (f.len & LAYOUT_CONTINUED) != 0;
+        }
         if (!whole)
             return;
         p += size;

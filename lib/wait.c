@@ -138,6 +138,10 @@ void mpp_disarm(mpp_producer *p, mpp_consumer *c)
         endpoint_heard(&p->end);
     if (c)
         endpoint_heard(&c->end);
+    if (p) /* what else woke the caller we do not know */
+        p->end.spoken_to = true;
+    if (c)
+        c->end.spoken_to = true;
     disarm(p, c);
 }
 

@@ -931,6 +931,46 @@ slowly='while read -r; do sleep 0.01; done'
     over
 }
 
+@test "downstream: a filter that polls, and what is behind it does not read" {
+    m=$(small)
+    endless "$m" 0
+    mpp-consume "$m" | perl -MIO::Select -e '
+        $in = IO::Select->new(*STDIN); $out = IO::Select->new(*STDOUT);
+        while (1) { $out->can_write; $in->can_read; sysread STDIN, $_, 65536 or last; syswrite STDOUT, $_ }' |
+        as reader sleep 1000 &
+    is "$m" downstream c0 process=sleep pid=reader "evidence~perl"
+    over
+}
+
+@test "cycle: two processes behind a consumer, each of which writes to the other" {
+    m=$(small)
+    endless "$m" 0
+    mpp-consume "$m" -- perl -e '
+        pipe A, B; pipe C, D;
+        if (fork == 0) { close STDIN; close B; close C; syswrite D, "x" x 65536 while 1 }
+        close A; close D; syswrite B, "x" x 65536 while 1' &
+    is "$m" cycle "*" "evidence~perl.*-> .perl"
+    over
+}
+
+@test "thirty stalled meshes are asked about together, and each is named" {
+    for ((i = 0; i < 30; i++)); do
+        m=$(small)
+        many+=("$m")
+        mpp-produce "$m" < <(exec yes) &
+        mpp-consume "$m" -- sleep 1000 &
+    done
+    for m in "${many[@]}"; do wait_for at p0 "waiting for space" "$m"; done
+    sleep 0.3
+    begin=${EPOCHREALTIME/./}
+    run -7 mpp-stat --why --for 0.2
+    took=$((${EPOCHREALTIME/./} - begin))
+    for m in "${many[@]}"; do assert_line --regexp "^$m: stalled .*downstream.*sleep"; done
+    ((took < 2000000)) || fail "it took $took us"
+    mpp-create --remove "${many[@]}"
+    over
+}
+
 @test "flowing: two meshes" {
     a=$(small -p 2) b=$(small -c 2)
     endless "$a" 0 1
