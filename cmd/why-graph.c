@@ -61,23 +61,30 @@ static const mpp_participant *in_its_first_lane(const mpp_snapshot *s, const mpp
     return p;
 }
 
-static why_node *at_participant(why_graph *g, const mpp_snapshot *s, const mpp_participant *any_lane)
+static why_node *find_participant(const why_graph *g, const mpp_snapshot *s, const mpp_participant *p)
 {
-    const mpp_participant *p = in_its_first_lane(s, any_lane);
-    why_node **known = s == g->asked ? &g->by_number[p - s->participants] : NULL;
-    for (unsigned i = 0; i < g->nodes.n && !known; i++) {
+    if (s == g->asked)
+        return g->by_number[p - s->participants];
+    for (unsigned i = 0; i < g->nodes.n; i++) {
         why_node *n = g->nodes.at[i];
         if (n->participant == p)
             return n;
     }
-    if (known && *known)
-        return *known;
+    return NULL;
+}
+
+static why_node *at_participant(why_graph *g, const mpp_snapshot *s, const mpp_participant *any_lane)
+{
+    const mpp_participant *p = in_its_first_lane(s, any_lane);
+    why_node *known = find_participant(g, s, p);
+    if (known)
+        return known;
     why_node *n = add(&g->nodes, calloc(1, sizeof *n));
     n->mesh = s;
     n->participant = p;
     n->waited_ns = p->activity ? age(s, p) : 0;
-    if (known)
-        *known = n;
+    if (s == g->asked)
+        g->by_number[p - s->participants] = n;
     return n;
 }
 
