@@ -156,6 +156,7 @@ mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
     for (unsigned i = 0; i < c->end.n_peers; i++) {
         s->shares[i].have = 0;
         s->shares[i].whole = s->shares[i].over = false;
+        s->shares[i].ours_until = s->inlets[i].ring.head;
         send(c, s, i, LAYOUT_START);
     }
     return MPP_OK;
@@ -183,6 +184,9 @@ typedef enum fate { FATE_OURS, FATE_STALE, FATE_LATER } fate;
 
 static fate fate_of(const mpp_consumer *c, const consumer_stream *s, const inlet *i, const inlet_frame *f)
 {
+    consumer_share *h = &s->shares[i->producer];
+    if ((int64_t)(f->position - h->ours_until) < 0 && !s->cancelled)
+        return FATE_OURS;
     inlet_end end = inlet_end_of(i, &c->end, s->stream);
     if (end.run < s->run) /* the run that we asked for has not begun: this is of one that is over */
         return FATE_STALE;
@@ -190,7 +194,11 @@ static fate fate_of(const mpp_consumer *c, const consumer_stream *s, const inlet
         return FATE_STALE;
     if (end.run > s->run) /* of a run that we have not asked for yet */
         return FATE_LATER;
-    return s->active && !s->cancelled ? FATE_OURS : FATE_STALE;
+    if (!s->active || s->cancelled)
+        return FATE_STALE;
+    /* [E2] came after [W2]: whatever was published up to there was so before a later run could begin. */
+    h->ours_until = i->ring.write;
+    return FATE_OURS;
 }
 
 static bool hold(mpp_consumer *c, consumer_share *h, const inlet *i, const inlet_frame *f)
@@ -302,8 +310,9 @@ static share_state take(mpp_consumer *c, consumer_stream *s, unsigned producer, 
 static mpp_outcome take_any(mpp_consumer *c, consumer_stream *s, mpp_batch *batch)
 {
     unsigned over = 0;
+    unsigned producer = s->last;
     for (unsigned n = 0; n < c->end.n_peers; n++) {
-        unsigned producer = (s->last + 1 + n) % c->end.n_peers;
+        producer = producer + 1 < c->end.n_peers ? producer + 1 : 0;
         share_state state = take(c, s, producer, batch);
         if (state == SHARE_READY)
             return MPP_OK;

@@ -11,7 +11,8 @@ typedef struct consumer_share {
     bool whole;                                             /* held is complete and to be handed out, or was */
     enum batch_out { OUT_NOT, OUT_HELD, OUT_IN_PLACE } out; /* what is in the caller's hands: held, or the frame */
     bool over;                                              /* the run has ended here and is drained */
-    bool hungry;                                            /* this very producer is waited for */
+    uint64_t ours_until; /* frames before this position are of the run that we asked */
+    bool hungry;         /* this very producer is waited for */
 } consumer_share;
 
 typedef struct consumer_stream {

@@ -166,11 +166,8 @@ static void look_at(endpoint *e, unsigned lane_position, unsigned at)
     }
 }
 
-static void look_at_peers(endpoint *e)
+void endpoint_look(endpoint *e, uint32_t peers)
 {
-    uint32_t peers = load_acquire(&e->mesh->header->peers); /* [P2] pairs with [P1] */
-    if (peers == e->peers_seen)
-        return;
     e->peers_seen = peers;
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
         for (unsigned at = 0; at < e->n_all; at++) {
@@ -203,13 +200,7 @@ void endpoint_heard(endpoint *e)
     for (int i = 0; i < n; i++)
         if (events[i].data.u64)
             process_gone(e, (pid_t)events[i].data.u64);
-    look_at_peers(e);
-}
-
-bool endpoint_gone(endpoint *e)
-{
-    look_at_peers(e);
-    return mesh_cause_word(e->mesh) != 0;
+    endpoint_gone(e);
 }
 
 /* ---- doorbells ---------------------------------------------------------------------------------- */
@@ -597,7 +588,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
     slots_state(e, LAYOUT_LIVE);
     full_fence(); /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over */
     e->peers_seen = load_relaxed(&m->header->peers) - 1;
-    look_at_peers(e);
+    endpoint_gone(e);
     watch_tied(e);
     return 0;
 }

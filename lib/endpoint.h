@@ -20,6 +20,7 @@
 #ifndef ENDPOINT_H
 #define ENDPOINT_H
 
+#include "atomics.h"
 #include "mesh.h"
 
 typedef struct endpoint_watch {
@@ -57,8 +58,16 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
 /* Runs in the order shown above. */
 void endpoint_leave(endpoint *e);
 
+/* Look at who came or left since the last time. */
+void endpoint_look(endpoint *e, uint32_t peers);
 /* Is the mesh over by a failure?  Also looks for peers that came or died since the last call. */
-bool endpoint_gone(endpoint *e);
+static inline bool endpoint_gone(endpoint *e)
+{
+    const uint32_t peers = load_acquire(&e->mesh->header->peers); /* [P2] pairs with [P1] */
+    if (peers != e->peers_seen)
+        endpoint_look(e, peers);
+    return load_acquire(&e->mesh->header->cause) != 0; /* [F2] pairs with [F1] */
+}
 /* After the descriptor was readable: drain the doorbells, look at who died. */
 void endpoint_heard(endpoint *e);
 

@@ -258,6 +258,26 @@ mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t 
     return outcome;
 }
 
+/* Straight into the open frame, where nothing but turns decides whose that is. */
+static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_format *f, const void *record, size_t len)
+{
+    const size_t head = record_head(f), whole = head + len + record_tail(f);
+    if (s->long_left || (s->registry.consumers > 1 && s->declared->info.partition != MPP_ROUND_ROBIN))
+        return false;
+    outlet *o = &s->outlets[s->registry.consumers > 1 ? partition_turn(p, s) : 0];
+    if (o->stream != (int)s->stream || whole > o->room || state_of(p, s) != MPP_OK)
+        return false;
+    unsigned char *to = ring_tail(&o->ring) + sizeof(layout_frame) + o->len;
+    memcpy(to + head, record, len);
+    record_frame(f, to, len);
+    outlet_add(o, whole, 1);
+    o->room -= (uint32_t)whole;
+    s->records++;
+    s->bytes += whole;
+    partition_sent(s, whole);
+    return true;
+}
+
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len)
 {
     producer_stream *s = producer_stream_of(p, stream);
@@ -265,6 +285,8 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
     errno = record_check(f, p->end.mesh->max_record, record, len);
     if (errno)
         return MPP_ERROR;
+    if (produce_in_place(p, s, f, record, len))
+        return MPP_OK;
     size_t whole = record_head(f) + len + record_tail(f), used;
     if (whole > p->framed_size) {
         unsigned char *bigger = realloc(p->framed, whole);

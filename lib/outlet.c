@@ -47,7 +47,6 @@ static bool map(outlet *o, endpoint *e)
 /* Close the open frame with `payload` bytes and publish it. */
 static void publish(outlet *o, endpoint *e, uint32_t payload, bool continued)
 {
-    layout_channel *c = o->ring.shared;
     *(layout_frame *)ring_tail(&o->ring) = (layout_frame){
         .stream_id = layout_physical((unsigned)o->stream, e->index),
         .len = payload | (continued ? LAYOUT_CONTINUED : 0),
@@ -56,9 +55,9 @@ static void publish(outlet *o, endpoint *e, uint32_t payload, bool continued)
     ring_publish(&o->ring, o->ring.tail);
     o->due += frame_size(payload);
     o->room = 0;
-    count_add(&c->frames, 1);
-    count_add(&c->bytes, payload);
-    count_add(&c->records, o->records);
+    o->uncounted.frames++;
+    o->uncounted.bytes += payload;
+    o->uncounted.records += o->records;
     o->records = 0;
 }
 
@@ -69,6 +68,10 @@ void outlet_bell(outlet *o, endpoint *e)
     layout_channel *c = o->ring.shared;
     uint64_t fill = o->ring.write - load_relaxed(&c->read);
     o->due = 0;
+    count_add(&c->frames, o->uncounted.frames);
+    count_add(&c->bytes, o->uncounted.bytes);
+    count_add(&c->records, o->uncounted.records);
+    o->uncounted = (mpp_counters){0};
     if (fill <= o->ring.size && fill > load_relaxed(&c->high_water))
         store_relaxed(&c->high_water, fill);
     const uint64_t now = (uint64_t)mpp_now();

@@ -17,15 +17,16 @@
 typedef struct outlet {
     ring_writer ring;
     unsigned lane, lane_position, consumer;
-    int stream;       /* whose frame is open, -1: none */
-    uint32_t len;     /* whole records in the open frame */
-    uint32_t extra;   /* bytes of an unfinished record behind them */
-    bool reserved;    /* the open frame is the caller's to fill: mpp_reserve */
-    uint32_t room;    /* bytes that whole records may take in the open frame without another look, 0: look */
-    uint64_t records; /* in the open frame */
-    uint64_t due;     /* bytes published and not told */
-    uint64_t need;    /* bytes of room that somebody waits for, 0: nobody */
-    bool end_wanted;  /* ... or: that the consumer drains to `end` */
+    int stream;             /* whose frame is open, -1: none */
+    uint32_t len;           /* whole records in the open frame */
+    uint32_t extra;         /* bytes of an unfinished record behind them */
+    bool reserved;          /* the open frame is the caller's to fill: mpp_reserve */
+    uint32_t room;          /* bytes that whole records may take in the open frame without another look, 0: look */
+    uint64_t records;       /* in the open frame */
+    uint64_t due;           /* bytes published and not told */
+    mpp_counters uncounted; /* what was published and not told: frames, bytes, records */
+    uint64_t need;          /* bytes of room that somebody waits for, 0: nobody */
+    bool end_wanted;        /* ... or: that the consumer drains to `end` */
     uint64_t end;
 } outlet;
 

@@ -24,10 +24,8 @@ bool ring_reader_open(ring_reader *r, layout_channel *shared, unsigned char *byt
     return valid(read, write, size);
 }
 
-uint64_t ring_space(ring_writer *w, uint64_t need)
+uint64_t ring_space_now(ring_writer *w)
 {
-    if (w->size - (w->tail - w->read) >= need)
-        return w->size - (w->tail - w->read);
     /* [S2] pairs with [S1]: what the reader did with the bytes before this position happened before we overwrite
      * them.  Without it the reader could still be copying them. */
     uint64_t read = load_acquire(&w->shared->read);
@@ -37,14 +35,6 @@ uint64_t ring_space(ring_writer *w, uint64_t need)
     return w->size - (w->tail - read);
 }
 
-void ring_publish(ring_writer *w, uint64_t to)
-{
-    /* [W1] pairs with [W2]: the bytes are there before the position says so.  A crash before this store leaves
-     * nothing of what it would have published, one after it all of that. */
-    store_release(&w->shared->write, to);
-    w->write = to;
-}
-
 uint64_t ring_look(ring_reader *r)
 {
     uint64_t write = load_acquire(&r->shared->write); /* [W2] pairs with [W1]: see ring_publish() */
@@ -52,11 +42,6 @@ uint64_t ring_look(ring_reader *r)
         return RING_CORRUPT;
     r->write = write;
     return write - r->head;
-}
-
-uint64_t ring_unread(ring_reader *r)
-{
-    return r->write != r->head ? r->write - r->head : ring_look(r);
 }
 
 void ring_release(ring_reader *r)

@@ -11,6 +11,7 @@
 #ifndef RING_H
 #define RING_H
 
+#include "atomics.h"
 #include "layout.h"
 
 #define RING_CORRUPT UINT64_MAX
@@ -37,20 +38,35 @@ typedef struct ring_reader {
 bool ring_writer_open(ring_writer *w, layout_channel *shared, unsigned char *bytes, uint64_t size);
 bool ring_reader_open(ring_reader *r, layout_channel *shared, unsigned char *bytes, uint64_t size);
 
-/* Free bytes behind the tail; looks at the reader's position only when the copy does not show `need`. */
-uint64_t ring_space(ring_writer *w, uint64_t need);
+/* Free bytes behind the tail, after a look at the reader's position. */
+uint64_t ring_space_now(ring_writer *w);
+/* The same, with a look only when the copy of that position does not show `need`. */
+static inline uint64_t ring_space(ring_writer *w, uint64_t need)
+{
+    const uint64_t space = w->size - (w->tail - w->read);
+    return space >= need ? space : ring_space_now(w);
+}
 /* The bytes at the tail. */
 static inline unsigned char *ring_tail(const ring_writer *w)
 {
     return w->bytes + (w->tail & (w->size - 1));
 }
-/* Everything before `to` is the reader's now: one release store. */
-void ring_publish(ring_writer *w, uint64_t to);
+/* Everything before `to` is the reader's now. */
+static inline void ring_publish(ring_writer *w, uint64_t to)
+{
+    /* [W1] pairs with [W2]: the bytes are there before the position says so.  A crash before this store leaves
+     * nothing of what it would have published, one after it all of that. */
+    store_release(&w->shared->write, to);
+    w->write = to;
+}
 
-/* Unread bytes; looks at the writer's position only when the copy shows none. */
-uint64_t ring_unread(ring_reader *r);
-/* The same with a look in any case. */
+/* Unread bytes, after a look at the writer's position. */
 uint64_t ring_look(ring_reader *r);
+/* The same, with a look only when the copy of that position shows none. */
+static inline uint64_t ring_unread(ring_reader *r)
+{
+    return r->write != r->head ? r->write - r->head : ring_look(r);
+}
 static inline const unsigned char *ring_head(const ring_reader *r)
 {
     return r->bytes + (r->head & (r->size - 1));
