@@ -90,13 +90,6 @@ void inlet_release(inlet *i, endpoint *e)
     }
 }
 
-void inlet_pass(inlet *i, endpoint *e, uint64_t size)
-{
-    i->ring.head += size;
-    if (i->ring.head - i->ring.read >= i->ring.size / 4)
-        inlet_release(i, e);
-}
-
 inlet_end inlet_end_of(const inlet *i, const endpoint *e, unsigned stream)
 {
     const layout_end *end = layout_end_of(&e->mesh->l, i->ring.shared, stream);

@@ -37,6 +37,15 @@ static inline uint32_t outlet_frame_max(uint64_t ring_size)
     return (uint32_t)(quarter - sizeof(layout_frame));
 }
 
+static inline uint64_t outlet_frame_size(uint64_t payload)
+{
+    return sizeof(layout_frame) + ((payload + 7) & ~UINT64_C(7));
+}
+
+/* Publishing the whole records of a frame moves the unfinished one behind them up by a header and its padding: room
+ * for that is always kept, or it would run into what the consumer has not read yet. */
+enum { OUTLET_SPLIT = sizeof(layout_frame) + 8 };
+
 /* 0, or -1 with *err.  The ring is mapped at the first use. */
 int outlet_open(outlet *o, endpoint *e, unsigned lane_position, unsigned consumer, mpp_error *err);
 void outlet_close(outlet *o);
@@ -44,6 +53,16 @@ void outlet_close(outlet *o);
 /* Where the next n bytes of the stream's open frame go; a frame of another stream, or one that would grow over
  * `limit`, is published first.  NULL: no room (noted for the wait), or endpoint_gone() by now. */
 unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, size_t limit);
+/* The same for the first n bytes of a frame, where no frame is open and the copy of the reader's position shows the
+ * room; else NULL, and outlet_room() can tell. */
+static inline unsigned char *outlet_begin_frame(outlet *o, unsigned stream, size_t n)
+{
+    const uint64_t space = o->ring.size - (o->ring.tail - o->ring.read);
+    if (o->stream >= 0 || !o->ring.bytes || space < outlet_frame_size(n) + OUTLET_SPLIT)
+        return NULL;
+    o->stream = (int)stream;
+    return ring_tail(&o->ring) + sizeof(layout_frame);
+}
 /* The n bytes that were written there are whole records. */
 static inline void outlet_add(outlet *o, size_t n, uint64_t records)
 {

@@ -117,14 +117,6 @@ int mpp_producer_fd(const mpp_producer *p)
     return p->end.events;
 }
 
-producer_stream *producer_stream_of(const mpp_producer *p, unsigned stream)
-{
-    for (unsigned i = 0; i < p->n_streams; i++)
-        if (p->streams[i].stream == stream)
-            return &p->streams[i];
-    return NULL;
-}
-
 void mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source)
 {
     producer_stream *s = producer_stream_of(p, stream);

@@ -47,7 +47,13 @@ struct mpp_producer {
     size_t framed_size;
 };
 
-producer_stream *producer_stream_of(const mpp_producer *p, unsigned stream);
+static inline producer_stream *producer_stream_of(const mpp_producer *p, unsigned stream)
+{
+    for (unsigned i = 0; i < p->n_streams; i++)
+        if (p->streams[i].stream == stream)
+            return &p->streams[i];
+    return NULL;
+}
 
 /* To which consumer the record goes; -1: to all.  PARTITION_BLOCKED: `any`, and nobody has room. */
 enum { PARTITION_ALL = -1, PARTITION_BLOCKED = -2 };
