@@ -535,7 +535,6 @@ mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, siz
     *data = outlet_begin_frame(o, stream, len);
     if (!*data)
         *data = outlet_room(o, &p->end, stream, len, frame_max(p));
-    o->room = 0;
     o->reserved = *data != NULL;
     return *data ? MPP_OK : blocked(p);
 }

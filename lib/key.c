@@ -217,7 +217,7 @@ bool key_bytes(const key *k, const unsigned char *body, size_t n, key_scratch *s
 
 unsigned key_hash(const unsigned char *bytes, size_t len, unsigned consumers)
 {
-    return (unsigned)(XXH3_64bits(bytes, len) % consumers);
+    return key_modulo(XXH3_64bits(bytes, len), consumers);
 }
 
 /* ---- orders ------------------------------------------------------------------------------------- */

@@ -124,6 +124,7 @@ void outlet_drop(outlet *o, unsigned stream)
 
 unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, size_t limit)
 {
+    o->room = 0; /* who asks may leave an unfinished record behind */
     if (o->stream >= 0 && o->stream != (int)stream) {
         outlet_publish(o, e);
         if (o->extra)

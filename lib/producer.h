@@ -61,7 +61,7 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
 /* Whose turn it is; where a key goes. */
 static inline unsigned partition_turn(const mpp_producer *p, const producer_stream *s)
 {
-    return (unsigned)((s->turn + p->end.index) % s->registry.consumers);
+    return key_modulo(s->turn + p->end.index, s->registry.consumers);
 }
 unsigned partition_hash(const producer_stream *s, const unsigned char *bytes, size_t n);
 /* The record went to its target. */
