@@ -9,6 +9,7 @@
 #define CMD_WHY_GRAPH_H
 
 #include "proc.h"
+#include "why-world.h"
 #include "why.h"
 
 typedef struct why_root why_root;
@@ -58,11 +59,6 @@ struct why_root {
 
 typedef struct why_graph why_graph;
 
-/* What several graphs share: the table of processes and the other meshes, taken when they are first needed. */
-typedef struct why_world why_world;
-why_world *world_make(void);
-void world_free(why_world **w);
-
 /* Follow everybody in the mesh who has been at something for `patience`.  w: must live as long. */
 why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns);
 void graph_free(why_graph **g);
@@ -77,5 +73,29 @@ unsigned graph_n_roots(const why_graph *g);
 why_root *graph_root(const why_graph *g, unsigned i);
 unsigned graph_n_nodes(const why_graph *g);
 why_node *graph_node(const why_graph *g, unsigned i);
+
+/* ---- for who finds the edges -------------------------------------------------------------------- */
+
+int64_t graph_patience(const why_graph *g);
+const mpp_snapshot *graph_asked(const why_graph *g);
+why_world *graph_world(const why_graph *g);
+
+/* The node of a participant; of a process that was come to from `from`, and shall do something with a pipe. */
+why_node *graph_participant(why_graph *g, const mpp_snapshot *s, const mpp_participant *p);
+why_node *graph_process(why_graph *g, why_node *from, const proc *p, why_purpose purpose, const proc_target *pipe);
+/* The participant that a chain came from last. */
+why_node *graph_subject(why_node *n);
+
+void graph_edge(why_node *n, why_node *next);
+/* It is here that a chain ends. */
+void graph_end(why_node *n, why_root *r);
+/* One for each class, subject and process (or none). */
+why_root *graph_root_for(why_graph *g, why_class class, why_node *subject, const proc *process);
+
+/* A participant's slot; NULL: there is none. */
+const mpp_participant *graph_slot(const mpp_snapshot *s, unsigned lane, char role, unsigned index);
+bool graph_is(const mpp_participant *p, const char *state);
+/* Since when it does what it does. */
+int64_t graph_age(const mpp_snapshot *s, const mpp_participant *p);
 
 #endif
