@@ -234,6 +234,8 @@ static mpp_outcome feed_lots(mpp_producer *p, producer_stream *s, const unsigned
     while (outcome == MPP_OK && *used < n) {
         const size_t left = n - *used < SCAN_MAX ? n - *used : SCAN_MAX;
         const unsigned count = scan_records(&options, bytes + *used, left, lot, LOT);
+        if (count == 0 && left < n - *used) /* a record longer than a scan goes */
+            return feed_each(p, s, bytes, n, used);
         if (count == 0 && left <= p->end.mesh->max_record)
             return MPP_OK;
         if (count == 0) {
