@@ -8,7 +8,7 @@
 #   group NAME TITLE                                          the groups are reported in this order
 #   job GROUP NAME BYTES                                      the jobs of a group; `cat | cat` is what x refers to
 #   sample GROUP NAME ROUND WALL USER SYSTEM MAXRSS           seconds and KiB
-#   ratio GROUP NAME TO                                       NAME over TO is of interest
+#   ratio GROUP NAME TO                                       NAME over TO is of interest: jobs, or rows of figures
 #   figure GROUP ROW COLUMN VALUE                             any other measurement
 #   missing WHAT PACKAGE                                      what could not be measured here
 #
@@ -85,6 +85,16 @@ function of_figures(g, row, column,    i, n, v) {
     return statistics(v, n)
 }
 
+# The nth figure of each row is of the same round, unless one failed.
+function of_figure_ratios(g, name, to, column,    i, n, v) {
+    if (n_figures[g, name, column] != n_figures[g, to, column])
+        return 0
+    for (i = 1; i <= n_figures[g, to, column]; i++)
+        if (figure[g, to, column, i] > 0)
+            v[++n] = figure[g, name, column, i] / figure[g, to, column, i]
+    return statistics(v, n)
+}
+
 # ---- tables ---------------------------------------------------------------------------------------------------
 
 function digits(x) {
@@ -137,6 +147,12 @@ function figures_table(g,    i, j) {
             printf " %22s", of_figures(g, rows[g, i], columns[g, j]) ? spread() : "-"
         print ""
     }
+    for (i = 1; i <= n_ratios[g]; i++) {
+        printf "  %-24s", ratio_name[g, i] " / " ratio_to[g, i]
+        for (j = 1; j <= n_columns[g]; j++)
+            printf " %22s", of_figure_ratios(g, ratio_name[g, i], ratio_to[g, i], columns[g, j]) ? spread() : "-"
+        print ""
+    }
 }
 
 function table(g) {
@@ -152,7 +168,7 @@ function table(g) {
 # ---- JSON -----------------------------------------------------------------------------------------------------
 
 function quoted(s) {
-    gsub(/\\/, "\\\\", s)
+    gsub(/\\/, "&&", s)
     gsub(/"/, "\\\"", s)
     return "\"" s "\""
 }
@@ -175,6 +191,13 @@ function json_ratio(g, name, to) {
     printf ", \"cpu\": %s}", json_statistics(of_ratios(cpu, g, name, to))
 }
 
+function json_figure_ratios(g, name, to,    j) {
+    printf "{\"name\": %s, \"to\": %s", quoted(name), quoted(to)
+    for (j = 1; j <= n_columns[g]; j++)
+        printf ", %s: %s", quoted(columns[g, j]), json_statistics(of_figure_ratios(g, name, to, columns[g, j]))
+    printf "}"
+}
+
 function json_figures(g,    i, j, separator) {
     for (i = 1; i <= n_rows[g]; i++)
         for (j = 1; j <= n_columns[g]; j++)
@@ -194,7 +217,10 @@ function json_group(g,    i) {
     printf "],\n     \"ratios\": ["
     for (i = 1; i <= n_ratios[g]; i++) {
         printf "%s", (i > 1 ? ",\n      " : "")
-        json_ratio(g, ratio_name[g, i], ratio_to[g, i])
+        if (n_names[g])
+            json_ratio(g, ratio_name[g, i], ratio_to[g, i])
+        else
+            json_figure_ratios(g, ratio_name[g, i], ratio_to[g, i])
     }
     printf "],\n     \"figures\": ["
     json_figures(g)
