@@ -301,10 +301,10 @@ static bool take_quickly(consumer_stream *s, unsigned producer, mpp_batch *batch
     inlet *i = &s->inlets[producer];
     consumer_share *h = &s->shares[producer];
     const uint64_t unread = i->ring.write - i->ring.head;
-    layout_frame header; /* copied once: it is the peer's */
-    if (unread < sizeof header || (int64_t)(i->ring.head - h->ours_until) >= 0 || i->out || h->have || h->whole)
+    if (unread < sizeof(layout_frame) || (int64_t)(i->ring.head - h->ours_until) >= 0 || i->out || h->out || h->have ||
+        h->whole)
         return false;
-    memcpy(&header, ring_head(&i->ring), sizeof header);
+    const layout_frame header = inlet_header(ring_head(&i->ring));
     const uint64_t size = sizeof header + (((uint64_t)header.len + 7) & ~UINT64_C(7));
     if (header.stream_id != layout_physical(s->stream, producer) || size > unread) /* a record that goes on is longer */
         return false;

@@ -550,6 +550,7 @@ void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len,
         return;
     }
     o->reserved = false;
+    p->end.waited_ns = 0;
     outlet_add(o, len, records);
     s->records += records;
     s->bytes += len;

@@ -55,10 +55,9 @@ int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
         return corrupt(i, e, "the producer's position");
     if (!i->ring.bytes && !map(i, e))
         return -1;
-    layout_frame header; /* copied once: it is the peer's */
-    if (unread < sizeof header)
+    if (unread < sizeof(layout_frame))
         return corrupt(i, e, "a frame shorter than its header");
-    memcpy(&header, ring_head(&i->ring), sizeof header);
+    const layout_frame header = inlet_header(ring_head(&i->ring));
     f->stream = header.stream_id >> 16;
     f->len = header.len & ~LAYOUT_CONTINUED;
     f->continued = header.len & LAYOUT_CONTINUED;

@@ -5,6 +5,8 @@
 #include "endpoint.h"
 #include "ring.h"
 
+#include <string.h>
+
 typedef struct inlet {
     ring_reader ring;
     unsigned lane, lane_position, producer;
@@ -25,6 +27,18 @@ void inlet_close(inlet *i);
 /* Publish whether we are about to sleep for data of this producer: LAYOUT_AWAITS_... */
 void inlet_await(inlet *i, unsigned how);
 
+/* A frame's header, which is the peer's, loaded once: the empty asm makes it a value that is not loaded again after it
+ * has been checked. */
+static inline layout_frame inlet_header(const unsigned char *p)
+{
+    uint64_t word;
+    layout_frame header;
+    static_assert(sizeof word == sizeof header, "one load");
+    memcpy(&word, p, sizeof word);
+    __asm__("" : "+r"(word));
+    memcpy(&header, &word, sizeof header);
+    return header;
+}
 /* The frame at the head, validated; 1: *f is it, 0: there is none, -1: recorded as corrupt. */
 int inlet_head(inlet *i, endpoint *e, inlet_frame *f);
 /* Give back what was passed, and ring the producer if it waits for that. */

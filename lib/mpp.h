@@ -224,7 +224,8 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
  * every outcome.  MPP_OK: no whole record is left; otherwise as mpp_try_produce(). */
 mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used);
 
-/* One read(2) from fd into the stream, straight into the ring where there is one consumer.
+/* One read(2) from fd into the stream, straight into the ring where there is one consumer.  From a read that ended inside a
+ * record to the one that ends it, or mpp_fill_end(), nothing else may be produced into the stream.
  * *n: bytes read.  MPP_OK: n > 0, or n == 0 at the end of fd.  MPP_WOULD_BLOCK: *n == 0, no space.
  * MPP_ERROR: *err; err->os_error EAGAIN: fd has nothing now (what was read before is published).
  * limit: at most so many bytes (0: any number). */

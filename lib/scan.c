@@ -136,7 +136,7 @@ masks_avx2(const unsigned char *p, unsigned char delimiter, unsigned char separa
 
 SCAN_WITH(records_words, masks_words, )
 #ifdef SCAN_AVX2
-SCAN_WITH(records_avx2, masks_avx2, __attribute__((target("avx2,bmi,lzcnt"))))
+SCAN_WITH(records_avx2, masks_avx2, __attribute__((target("avx2,bmi"))))
 #endif
 
 /* ---- counting ----------------------------------------------------------------------------------- */
