@@ -305,7 +305,7 @@ static bool take_quickly(consumer_stream *s, unsigned producer, mpp_batch *batch
         h->whole)
         return false;
     const layout_frame header = inlet_header(ring_head(&i->ring));
-    const uint64_t size = sizeof header + (((uint64_t)header.len + 7) & ~UINT64_C(7));
+    const uint64_t size = layout_frame_size(header.len);
     if (header.stream_id != layout_physical(s->stream, producer) || size > unread) /* a record that goes on is longer */
         return false;
     *batch = (mpp_batch){ring_head(&i->ring) + sizeof header, header.len, producer, s->stream};

@@ -130,6 +130,14 @@ static mpp_outcome begin_long(mpp_producer *p, producer_stream *s, int target, c
     return outcome;
 }
 
+/* The record is in a frame, or on its way. */
+static void count_sent(producer_stream *s, size_t len)
+{
+    partition_sent(s, len);
+    s->records++;
+    s->bytes += len;
+}
+
 static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len,
                               size_t *used)
 {
@@ -146,10 +154,14 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
         s->no_key = no_key; /* it comes again */
         return outcome;
     }
-    partition_sent(s, len);
-    s->records++;
-    s->bytes += len;
+    count_sent(s, len);
     return s->long_left ? blocked(p) : MPP_OK;
+}
+
+static mpp_outcome longer_than_max(void)
+{
+    errno = EMSGSIZE;
+    return MPP_ERROR;
 }
 
 /* One by one, whatever the format and partition. */
@@ -161,10 +173,8 @@ static mpp_outcome feed_each(mpp_producer *p, producer_stream *s, const unsigned
         outcome = mpp_record_next(&s->declared->info.format, p->end.mesh->max_record, bytes + *used, n - *used, &len);
         if (outcome == MPP_WOULD_BLOCK)
             return MPP_OK;
-        if (outcome == MPP_ERROR) {
-            errno = EMSGSIZE;
-            return outcome;
-        }
+        if (outcome == MPP_ERROR)
+            return longer_than_max();
         outcome = put_record(p, s, bytes + *used, len, used);
     }
     return outcome;
@@ -201,16 +211,12 @@ static mpp_outcome feed_lot(mpp_producer *p, producer_stream *s, const unsigned 
     size_t begin = 0;
     for (unsigned i = 0; i < count; begin = lot[i++].end) {
         const size_t len = lot[i].end - begin;
-        if (len - 1 > p->end.mesh->max_record) {
-            errno = EMSGSIZE;
-            return MPP_ERROR;
-        }
+        if (len - 1 > p->end.mesh->max_record)
+            return longer_than_max();
         outlet *o = &s->outlets[lot_target(p, s, from, begin, &lot[i], whole)];
         if (outlet_append(o, s->stream, from + begin, len, n - *used)) {
             s->no_key += !whole && lot[i].field == SCAN_MISSING;
-            s->records++;
-            s->bytes += len;
-            partition_sent(s, len);
+            count_sent(s, len);
             *used += len;
             continue;
         }
@@ -238,10 +244,8 @@ static mpp_outcome feed_lots(mpp_producer *p, producer_stream *s, const unsigned
             return feed_each(p, s, bytes, n, used);
         if (count == 0 && left <= p->end.mesh->max_record)
             return MPP_OK;
-        if (count == 0) {
-            errno = EMSGSIZE;
-            return MPP_ERROR;
-        }
+        if (count == 0)
+            return longer_than_max();
         outcome = feed_lot(p, s, bytes, n, used, lot, count, options.field == 0);
     }
     return outcome;
@@ -274,9 +278,7 @@ static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_form
     record_frame(f, to, len);
     outlet_add(o, whole, 1);
     o->room -= (uint32_t)whole;
-    s->records++;
-    s->bytes += whole;
-    partition_sent(s, whole);
+    count_sent(s, whole);
     return true;
 }
 

@@ -61,7 +61,7 @@ int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
     f->stream = header.stream_id >> 16;
     f->len = header.len & ~LAYOUT_CONTINUED;
     f->continued = header.len & LAYOUT_CONTINUED;
-    f->size = sizeof header + (((uint64_t)f->len + 7) & ~UINT64_C(7));
+    f->size = layout_frame_size(f->len);
     f->position = i->ring.head;
     f->data = ring_head(&i->ring) + sizeof header;
     if (f->size > unread)

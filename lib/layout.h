@@ -170,6 +170,12 @@ typedef struct layout_frame {
 static_assert(sizeof(layout_frame) == 8, "frame");
 #define LAYOUT_CONTINUED UINT32_C(0x80000000)
 
+/* The bytes that a frame of so long a payload takes in a ring. */
+static inline uint64_t layout_frame_size(uint64_t payload)
+{
+    return sizeof(layout_frame) + ((payload + 7) & ~UINT64_C(7));
+}
+
 /* The geometry of a mesh, private to a process: copied from a header once and validated. */
 typedef struct layout {
     unsigned producers, consumers, streams, lanes;

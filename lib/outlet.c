@@ -42,9 +42,9 @@ static void publish(outlet *o, endpoint *e, uint32_t payload, bool continued)
         .stream_id = layout_physical((unsigned)o->stream, e->index),
         .len = payload | (continued ? LAYOUT_CONTINUED : 0),
     };
-    o->ring.tail += outlet_frame_size(payload);
+    o->ring.tail += layout_frame_size(payload);
     ring_publish(&o->ring, o->ring.tail);
-    o->due += outlet_frame_size(payload);
+    o->due += layout_frame_size(payload);
     o->room = 0;
     o->uncounted.frames++;
     o->uncounted.bytes += payload;
@@ -86,7 +86,7 @@ void outlet_publish_now(outlet *o, endpoint *e)
 {
     /* Both frames are addressed from where this one begins.  ring_tail() may name the same bytes in the other half of
      * the double map after the publish, and memmove() would not see that source and target overlap. */
-    unsigned char *frame = ring_tail(&o->ring), *next = frame + outlet_frame_size(o->len);
+    unsigned char *frame = ring_tail(&o->ring), *next = frame + layout_frame_size(o->len);
     publish(o, e, o->len, false);
     if (o->extra)
         memmove(next + sizeof(layout_frame), frame + sizeof(layout_frame) + o->len, o->extra);
@@ -132,7 +132,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
     }
     if (o->len && o->len + o->extra + n > limit)
         outlet_publish(o, e);
-    uint64_t need = outlet_frame_size((uint64_t)o->len + o->extra + n) + OUTLET_SPLIT;
+    uint64_t need = layout_frame_size((uint64_t)o->len + o->extra + n) + OUTLET_SPLIT;
     uint64_t space = ring_space(&o->ring, need);
     if (space == RING_CORRUPT) {
         endpoint_corrupt(e, o->lane, o->consumer, "the consumer's position");
@@ -140,7 +140,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
     }
     if (space < need) {
         outlet_publish(o, e);
-        o->need = outlet_frame_size((uint64_t)o->extra + n) + OUTLET_SPLIT;
+        o->need = layout_frame_size((uint64_t)o->extra + n) + OUTLET_SPLIT;
         return NULL;
     }
     if (!o->ring.bytes && !map(o, e))
@@ -151,7 +151,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
 
 void outlet_let(outlet *o, size_t limit)
 {
-    const uint64_t space = ring_space(&o->ring, 0), used = outlet_frame_size(o->len) + OUTLET_SPLIT;
+    const uint64_t space = ring_space(&o->ring, 0), used = layout_frame_size(o->len) + OUTLET_SPLIT;
     const uint64_t room = space > used ? space - used : 0;
     o->room = (uint32_t)(o->extra || o->len > limit ? 0 : room < limit - o->len ? room : limit - o->len);
 }

@@ -37,11 +37,6 @@ static inline uint32_t outlet_frame_max(uint64_t ring_size)
     return (uint32_t)(quarter - sizeof(layout_frame));
 }
 
-static inline uint64_t outlet_frame_size(uint64_t payload)
-{
-    return sizeof(layout_frame) + ((payload + 7) & ~UINT64_C(7));
-}
-
 /* Publishing the whole records of a frame moves the unfinished one behind them up by a header and its padding: room
  * for that is always kept, or it would run into what the consumer has not read yet. */
 enum { OUTLET_SPLIT = sizeof(layout_frame) + 8 };
@@ -58,7 +53,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
 static inline unsigned char *outlet_begin_frame(outlet *o, unsigned stream, size_t n)
 {
     const uint64_t space = o->ring.size - (o->ring.tail - o->ring.read);
-    if (o->stream >= 0 || !o->ring.bytes || space < outlet_frame_size(n) + OUTLET_SPLIT)
+    if (o->stream >= 0 || !o->ring.bytes || space < layout_frame_size(n) + OUTLET_SPLIT)
         return NULL;
     o->stream = (int)stream;
     return ring_tail(&o->ring) + sizeof(layout_frame);
@@ -87,9 +82,8 @@ static inline bool outlet_append(outlet *o, unsigned stream, const unsigned char
             memcpy(to + i, record + i, OUTLET_OVER);
     else
         memcpy(to, record, n);
-    o->len += (uint32_t)n;
+    outlet_add(o, n, 1);
     o->room -= (uint32_t)n;
-    o->records++;
     return true;
 }
 

@@ -263,7 +263,7 @@ static void sample_frames(sample *s, unsigned stream, const unsigned char *p, si
     bool continued = false; /* the stream's next frame begins inside a record */
     while (n >= sizeof f) {
         memcpy(&f, p, sizeof f);
-        const size_t len = f.len & ~LAYOUT_CONTINUED, size = sizeof f + ((len + 7) & ~(size_t)7);
+        const size_t len = f.len & ~LAYOUT_CONTINUED, size = (size_t)layout_frame_size(len);
         const bool whole = size <= n;
         if (f.stream_id >> 16 == stream) {
             if (!continued)

@@ -2,13 +2,6 @@ load helpers
 
 # One stream, run after run; several streams in one process, at once and one after the other.
 
-# Random numbers that MPP_SEED replays, for use in the shell that calls this.
-seed() {
-    local seed=${MPP_SEED:-$SRANDOM}
-    echo "replay with MPP_SEED=$seed"
-    RANDOM=$seed
-}
-
 # 1 to about 30000, small ones as likely as large ones: sets $n.
 any_size() {
     n=$((1 + (RANDOM >> RANDOM % 15)))

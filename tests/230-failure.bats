@@ -2,13 +2,6 @@ load helpers
 
 # A failure anywhere is what everybody reports, first and only, after the data that came before it.
 
-# Random numbers that MPP_SEED replays, for use in the shell that calls this.
-seed() {
-    local seed=${MPP_SEED:-$SRANDOM}
-    echo "replay with MPP_SEED=$seed"
-    RANDOM=$seed
-}
-
 # A command for behind a consumer: what comes first, SIGTERM or the end of its input?  It says so in the file `notes`.
 setup_file() {
     cat >"$BATS_FILE_TMPDIR/notes" <<'PERL'

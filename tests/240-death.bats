@@ -16,13 +16,6 @@ setup_file() {
     done
 }
 
-# Random numbers that MPP_SEED replays, for use in the shell that calls this.
-seed() {
-    local seed=${MPP_SEED:-$SRANDOM}
-    echo "replay with MPP_SEED=$seed"
-    RANDOM=$seed
-}
-
 # ---- a 2 x 2 mesh in which somebody is at something ------------------------------------------------------------
 
 declare -gA pid # of `p0`: producer 0, and so on

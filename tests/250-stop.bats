@@ -2,13 +2,6 @@ load helpers
 
 # Stopped and continued, long past every time-out: time alone means nothing, and nothing is lost.
 
-# Random numbers that MPP_SEED replays, for use in the shell that calls this.
-seed() {
-    local seed=${MPP_SEED:-$SRANDOM}
-    echo "replay with MPP_SEED=$seed"
-    RANDOM=$seed
-}
-
 # Producers give a piece of 1000 lines `I N` every few milliseconds, for some tenths of a second.
 setup_file() {
     local i j

@@ -4,13 +4,6 @@ load helpers
 
 formats='lines zero delimiter fixed u32le u32be'
 
-# Random numbers that MPP_SEED replays, for use in the shell that calls this.
-seed() {
-    local seed=${MPP_SEED:-$SRANDOM}
-    echo "replay with MPP_SEED=$seed"
-    RANDOM=$seed
-}
-
 # What mpp-create has to be told of a format.
 framing() { # FORMAT
     case $1 in

@@ -349,3 +349,10 @@ private_shm() { # SIZE COMMAND...
 needs_private_shm() {
     private_shm 1M true 2>/dev/null || skip "no mount namespaces here"
 }
+
+# Random numbers that MPP_SEED replays, for use in the shell that calls this.
+seed() {
+    local seed=${MPP_SEED:-$SRANDOM}
+    echo "replay with MPP_SEED=$seed"
+    RANDOM=$seed
+}
