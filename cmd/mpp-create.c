@@ -35,9 +35,7 @@ typedef struct request {
 static void add_stream(request *r, const char *name)
 {
     size_t n = r->mesh.n_streams + 1;
-    mpp_stream_options *grown = realloc(r->streams, n * sizeof *grown);
-    if (!grown)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    mpp_stream_options *grown = cli_must(realloc(r->streams, n * sizeof *grown));
     grown[n - 1] = r->defaults;
     grown[n - 1].name = name;
     r->streams = grown;

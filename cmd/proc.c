@@ -173,7 +173,8 @@ proc_work proc_has_done(pid_t pid)
     unsigned long long read_bytes = 0, written = 0;
     if (slurp(pid, "io", text, sizeof text))
         sscanf(text, "rchar: %llu wchar: %llu", &read_bytes, &written);
-    return (proc_work){read_bytes, read_bytes + written + (proc_look(pid, &p) ? p.ticks : 0)};
+    const bool there = proc_look(pid, &p);
+    return (proc_work){read_bytes, read_bytes + written + (there ? p.ticks : 0), there && p.state == 'R'};
 }
 
 /* ---- everybody ---------------------------------------------------------------------------------- */

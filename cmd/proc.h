@@ -47,9 +47,11 @@ proc_target proc_target_of(pid_t pid, int fd);
 /* Who traces it, 0: nobody. */
 pid_t proc_tracer(pid_t pid);
 
-/* What a process has done so far: bytes read (by what it has reaped, too), and all that shows that it lives. */
+/* What a process has done so far: bytes read (by what it has reaped, too), and all that shows that it lives; and is it
+ * at it just now? */
 typedef struct proc_work {
     uint64_t has_read, all;
+    bool runs;
 } proc_work;
 proc_work proc_has_done(pid_t pid);
 

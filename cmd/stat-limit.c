@@ -1,7 +1,8 @@
 /* stat-limit.c - see stat-limit.h */
 #include "stat-limit.h"
 
-#include <stdarg.h>
+#include "stat-text.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,23 +165,6 @@ int stat_limit_take(const mpp_snapshot *s, stat_limit **limits)
 
 /* ---- text --------------------------------------------------------------------------------------- */
 
-typedef struct line {
-    char *out;
-    size_t size, used;
-} line;
-
-static void add(line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(line *l, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(l->out + l->used, l->size - l->used, format, args);
-    va_end(args);
-    if (n > 0)
-        l->used = least(l->used + (size_t)n, l->size - 1);
-}
-
 static unsigned percent(const stat_limit *l, stat_limit_part part)
 {
     return (unsigned)(100.0 * (double)l->part_ns[part] / (double)l->life_ns + 0.5);
@@ -197,17 +181,17 @@ static stat_limit_part greatest(const stat_limit *l, int but)
 }
 
 /* "producer 2's input 81 %", and the second part where that is more than a rest. */
-static void add_limit(line *to, const stat_limit *l, bool with_lane)
+static void add_limit(text_line *to, const stat_limit *l, bool with_lane)
 {
     enum { WORTH_TELLING = 10 };
     static const char *const names[] = {"input", "output", "command", "own work"};
     const stat_limit_part first = greatest(l, -1), second = greatest(l, (int)first);
-    add(to, "%s %u", l->role == 'p' ? "producer" : "consumer", l->index);
+    text_add(to, "%s %u", text_role(l->role), l->index);
     if (with_lane)
-        add(to, ".%u", l->lane);
-    add(to, "'s %s %u %%", names[first], percent(l, first));
+        text_add(to, ".%u", l->lane);
+    text_add(to, "'s %s %u %%", names[first], percent(l, first));
     if (percent(l, second) >= WORTH_TELLING)
-        add(to, " and %s %u %%", names[second], percent(l, second));
+        text_add(to, " and %s %u %%", names[second], percent(l, second));
 }
 
 /* Does anybody take part in several lanes with several processes?  Then an index alone does not say who. */
@@ -231,14 +215,14 @@ static int forget_the_gone(stat_limit *l, int n)
 
 void stat_limit_text(const mpp_snapshot *s, char *out, size_t size, unsigned top)
 {
-    line to = {.out = out, .size = size};
+    text_line to = {.at = out, .size = size};
     stat_limit *l;
     int n = stat_limit_take(s, &l);
     const bool with_lane = lanes_matter(l, n);
     *out = '\0';
     n = forget_the_gone(l, n);
     for (int i = 0; i < n && (unsigned)i < top && percent(&l[i], greatest(&l[i], -1)) > 0; i++) {
-        add(&to, "%s", i ? ", " : "");
+        text_add(&to, "%s", i ? ", " : "");
         add_limit(&to, &l[i], with_lane);
     }
     free(l);

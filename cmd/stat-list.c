@@ -111,9 +111,7 @@ bool stat_list_has_rates(void)
 
 void stat_list_print(const stat_summary *list, size_t n, const stat_page *page)
 {
-    const void **rows = calloc(n + 1, sizeof *rows);
-    if (!rows)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    const void **rows = cli_must(calloc(n + 1, sizeof *rows));
     for (size_t i = 0; i < n; i++)
         rows[i] = &list[i];
     table_print(&meshes, NULL, rows, n, page->out);

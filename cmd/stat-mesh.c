@@ -23,7 +23,7 @@ static const mpp_snapshot *shot(const void *context)
 
 static const char *role(const mpp_participant *p)
 {
-    return p->role == 'p' ? "producer" : "consumer";
+    return text_role(p->role);
 }
 
 /* The lane is told where there are several. */
@@ -287,9 +287,7 @@ typedef struct rows {
 
 static void print_table(const table *t, const stat_mesh *m, const rows *r, size_t most, FILE *out)
 {
-    const void **all = calloc(r->n + 1, sizeof *all);
-    if (!all)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    const void **all = cli_must(calloc(r->n + 1, sizeof *all));
     for (size_t i = 0; i < r->n; i++)
         all[i] = (const char *)r->first + i * r->size;
     const size_t shown = table_cut(all, r->n, most, r->worse);

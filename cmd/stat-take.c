@@ -45,9 +45,9 @@ static void add_present_waits(mpp_snapshot *s)
         if (!c || p->since_ns <= 0 || p->since_ns > s->taken_ns)
             continue;
         const uint64_t slept = (uint64_t)(s->taken_ns - p->since_ns);
-        if (strcmp(p->activity, mpp_activity_text(MPP_WAITING_SPACE)) == 0 && c->fill > s->ring_size / 2)
+        if (p->doing == MPP_WAITING_SPACE && c->fill > s->ring_size / 2)
             c->counters.space_ns += slept;
-        if (strcmp(p->activity, mpp_activity_text(MPP_WAITING_DATA)) == 0 && c->fill == 0)
+        if (p->doing == MPP_WAITING_DATA && c->fill == 0)
             c->counters.data_ns += slept;
     }
 }

@@ -2,11 +2,28 @@
 #include "stat-text.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
+
+void text_add(text_line *l, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(l->at + l->used, l->size - l->used, format, args);
+    va_end(args);
+    l->used += n > 0 ? (size_t)n : 0;
+    if (l->used >= l->size)
+        l->used = l->size - 1;
+}
+
+const char *text_role(char role)
+{
+    return role == 'p' ? "producer" : "consumer";
+}
 
 static void scaled(char *out, uint64_t n, double base)
 {

@@ -17,6 +17,17 @@ void text_duration(char *out, int64_t ns); /* "12.4s", "2m05s", "3h12m"; nothing
 void text_rate(char *out, double per_s, void (*number)(char *out, uint64_t n)); /* "1.2M/s"; nothing below zero */
 void text_bar(char *out, uint64_t part, uint64_t whole);
 
+/* A text that is put together piece by piece, and cut where it does not fit. */
+typedef struct text_line {
+    char *at;
+    size_t size, used;
+} text_line;
+#define TEXT_LINE(array) ((text_line){.at = (array), .size = sizeof(array)})
+void text_add(text_line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "producer" or "consumer" */
+const char *text_role(char role);
+
 /* A string that another process wrote: what is not printable here becomes '?', so that it can neither move the
  * cursor nor break a line.  size: of out, the end included. */
 void text_clean(char *out, size_t size, const char *in);

@@ -36,9 +36,7 @@ static bool is_mesh(const stat_view *v)
 
 stat_view *stat_view_open(const stat_request *r)
 {
-    stat_view *v = calloc(1, sizeof *v);
-    if (!v)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    stat_view *v = cli_must(calloc(1, sizeof *v));
     v->request = r;
     if (is_list(v))
         stat_list_columns(r->columns);
@@ -122,11 +120,7 @@ static int look_at_mesh(stat_view *v, bool glance, mpp_error *err)
 static int look_at_verdict(stat_view *v, mpp_error *err)
 {
     forget_verdicts(v);
-    v->verdicts = calloc(1, sizeof *v->verdicts);
-    if (!v->verdicts) {
-        *err = (mpp_error){.status = MPP_S_ERROR, .text = "out of memory"};
-        return -1;
-    }
+    v->verdicts = cli_must(calloc(1, sizeof *v->verdicts));
     v->n_verdicts = 1;
     return stat_why_take(v->request->mesh, v->request->patience_ns, v->verdicts, err);
 }

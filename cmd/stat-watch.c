@@ -59,9 +59,7 @@ typedef struct memory {
 static void memory_open(memory *m)
 {
     *m = (memory){0};
-    m->file = open_memstream(&m->text, &m->size);
-    if (!m->file)
-        cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "out of memory"});
+    m->file = cli_must(open_memstream(&m->text, &m->size));
 }
 
 static void memory_close(memory *m)

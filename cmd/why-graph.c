@@ -35,6 +35,14 @@ bool graph_is(const mpp_participant *p, const char *state)
     return strcmp(p->state, state) == 0;
 }
 
+bool graph_anybody(const mpp_snapshot *s)
+{
+    for (unsigned i = 0; i < s->n_participants; i++)
+        if (s->participants[i].activity)
+            return true;
+    return false;
+}
+
 int64_t graph_age(const mpp_snapshot *s, const mpp_participant *p)
 {
     return p->since_ns > 0 && p->since_ns < s->taken_ns ? s->taken_ns - p->since_ns : 0;
@@ -247,7 +255,7 @@ static void blame(why_graph *g)
         }
     for (unsigned i = 0; i < g->nodes.n; i++) {
         why_node *n = g->nodes.at[i];
-        while (n->stuck && !n->root)
+        if (n->stuck && !n->root)
             take_circle(g, n);
     }
 }
@@ -272,8 +280,7 @@ static void look_again(why_root *r)
 {
     const proc_work now = proc_has_done(r->pid);
     const bool of_itself = r->subject->participant->pid == r->pid;
-    proc p;
-    r->moving = now.all != r->work.all || (proc_look(r->pid, &p) && p.state == 'R');
+    r->moving = now.all != r->work.all || now.runs;
     if (of_itself || r->class == WHY_COMMAND)
         r->gone = r->moving;
     else

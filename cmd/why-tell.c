@@ -3,61 +3,36 @@
 #include "cli.h"
 #include "stat-text.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A text that is put together piece by piece, and cut where it does not fit. */
-typedef struct text {
-    char *at;
-    size_t size, used;
-} text;
-
-__attribute__((format(printf, 2, 3))) static void say(text *t, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    const int n = vsnprintf(t->at + t->used, t->size - t->used, format, ap);
-    va_end(ap);
-    t->used += n > 0 ? (size_t)n : 0;
-    if (t->used >= t->size)
-        t->used = t->size - 1;
-}
-
-#define TEXT(array) ((text){.at = (array), .size = sizeof(array)})
-
-static const char *role_name(char role)
-{
-    return role == 'p' ? "producer" : "consumer";
-}
-
 /* "producer 0 (pid 4711, zcat) of mesh a" */
-static void say_who(text *t, const why_node *n, const mpp_snapshot *asked)
+static void say_who(text_line *t, const why_node *n, const mpp_snapshot *asked)
 {
     const mpp_participant *p = n->participant;
     char label[TEXT_CELL];
     if (!p) {
-        say(t, "`%s` (pid %d)", n->process.name, (int)n->process.pid);
+        text_add(t, "`%s` (pid %d)", n->process.name, (int)n->process.pid);
         return;
     }
     text_clean(label, sizeof label, p->label);
-    say(t, "%s %u", role_name(p->role), p->index);
+    text_add(t, "%s %u", text_role(p->role), p->index);
     if (p->pid > 0 && p->activity)
-        say(t, " (pid %d%s%s)", (int)p->pid, *label ? ", " : "", label);
+        text_add(t, " (pid %d%s%s)", (int)p->pid, *label ? ", " : "", label);
     if (n->mesh != asked)
-        say(t, " of mesh %s", n->mesh->id);
+        text_add(t, " of mesh %s", n->mesh->id);
 }
 
 /* "producer 0 of mesh a", "`cat`" */
-static void say_short(text *t, const why_node *n, const mpp_snapshot *asked)
+static void say_short(text_line *t, const why_node *n, const mpp_snapshot *asked)
 {
     if (!n->participant) {
-        say(t, "`%s`", n->process.name);
+        text_add(t, "`%s`", n->process.name);
         return;
     }
-    say(t, "%s %u", role_name(n->participant->role), n->participant->index);
+    text_add(t, "%s %u", text_role(n->participant->role), n->participant->index);
     if (n->mesh != asked)
-        say(t, " of mesh %s", n->mesh->id);
+        text_add(t, " of mesh %s", n->mesh->id);
 }
 
 static void add_evidence(why_verdict *v, const char *line)
@@ -140,10 +115,10 @@ static void indices_add(indices *set, unsigned index)
 }
 
 /* "consumers 0, 2-4" */
-static void say_indices(text *t, char role, const indices *set)
+static void say_indices(text_line *t, char role, const indices *set)
 {
     const char *lead = " ";
-    say(t, "%s%s", role_name(role), set->n == 1 ? "" : "s");
+    text_add(t, "%s%s", text_role(role), set->n == 1 ? "" : "s");
     for (unsigned i = 0; i < MPP_PARTICIPANTS_MAX; i++) {
         unsigned last = i;
         if (!set->has[i])
@@ -152,7 +127,7 @@ static void say_indices(text *t, char role, const indices *set)
             last++;
         if (last - i < 2)
             last = i;
-        say(t, last > i ? "%s%u-%u" : "%s%u", lead, i, last);
+        text_add(t, last > i ? "%s%u-%u" : "%s%u", lead, i, last);
         lead = ", ";
         i = last;
     }
@@ -162,7 +137,7 @@ static void say_indices(text *t, char role, const indices *set)
 static void add_starving(why_verdict *v, const crowd *c, const mpp_snapshot *asked, const why_node *subject)
 {
     char line[MPP_TEXT_MAX] = "", duration[TEXT_CELL];
-    text t = TEXT(line);
+    text_line t = TEXT_LINE(line);
     indices set = {0};
     int64_t longest = 0;
     for (unsigned i = 0; i < c->n; i++)
@@ -172,19 +147,19 @@ static void add_starving(why_verdict *v, const crowd *c, const mpp_snapshot *ask
         }
     text_duration(duration, longest);
     say_indices(&t, 'c', &set);
-    say(&t, " wait for data, for up to %s", duration);
+    text_add(&t, " wait for data, for up to %s", duration);
     add_evidence(v, line);
 }
 
 static void add_line(why_verdict *v, const why_node *n, const mpp_snapshot *asked)
 {
     char line[2 * MPP_TEXT_MAX] = "", duration[TEXT_CELL];
-    text t = TEXT(line);
+    text_line t = TEXT_LINE(line);
     say_who(&t, n, asked);
-    say(&t, " %s", n->edge);
+    text_add(&t, " %s", n->edge);
     if (n->participant) {
         text_duration(duration, n->waited_ns);
-        say(&t, ", for %s", duration);
+        text_add(&t, ", for %s", duration);
     }
     add_evidence(v, line);
 }
@@ -219,11 +194,11 @@ static void add_edges(why_verdict *v, const why_root *r, const mpp_snapshot *ask
     const why_node *n = r->head;
     do {
         char line[3 * MPP_TEXT_MAX] = "";
-        text t = TEXT(line);
+        text_line t = TEXT_LINE(line);
         say_who(&t, n, asked);
-        say(&t, " %s", n->edge);
+        text_add(&t, " %s", n->edge);
         if (n->next) {
-            say(&t, " -> ");
+            text_add(&t, " -> ");
             say_who(&t, n->next, asked);
         }
         add_evidence(v, line);
@@ -279,27 +254,27 @@ static int64_t root_age(const why_root *r, const crowd *c)
 
 /* ---- each class in words ------------------------------------------------------------------------ */
 
-static void say_process(text *t, const why_root *r)
+static void say_process(text_line *t, const why_root *r)
 {
     char name[TEXT_CELL];
     text_clean(name, sizeof name, r->process);
-    say(t, "`%s` (pid %d)", name, (int)r->pid);
+    text_add(t, "`%s` (pid %d)", name, (int)r->pid);
 }
 
 /* The command that starts a participant; index -1: any. */
-static void say_start(text *t, const mpp_snapshot *s, char role, int index, unsigned lane)
+static void say_start(text_line *t, const mpp_snapshot *s, char role, int index, unsigned lane)
 {
-    say(t, "%s %s", role == 'p' ? "mpp-produce" : "mpp-consume", s->id);
+    text_add(t, "%s %s", role == 'p' ? "mpp-produce" : "mpp-consume", s->id);
     if (index >= 0)
-        say(t, " -i %d", index);
+        text_add(t, " -i %d", index);
     for (unsigned i = 0; s->n_streams > 1 && i < s->n_streams; i++)
         if (s->streams[i].lane == lane) {
-            say(t, " -s %s", s->streams[i].name);
+            text_add(t, " -s %s", s->streams[i].name);
             break;
         }
 }
 
-static void tell_missing(why_verdict *v, text *t, const why_root *r)
+static void tell_missing(why_verdict *v, text_line *t, const why_root *r)
 {
     const mpp_snapshot *s = r->subject->mesh;
     const mpp_participant *first = r->subject->participant;
@@ -310,17 +285,17 @@ static void tell_missing(why_verdict *v, text *t, const why_root *r)
             indices_add(&set, p->index);
     }
     say_indices(t, first->role, &set);
-    say(t, set.n > 1 ? " have not attached" : " has not attached");
+    text_add(t, set.n > 1 ? " have not attached" : " has not attached");
     if (s->lanes > 1)
-        say(t, " to lane %u", first->lane);
+        text_add(t, " to lane %u", first->lane);
     if (first->role == 'p' || first->role == 'c') {
-        text advice = TEXT(v->advice);
-        say(&advice, set.n > 1 ? "start each of them, as in: " : "start it: ");
+        text_line advice = TEXT_LINE(v->advice);
+        text_add(&advice, set.n > 1 ? "start each of them, as in: " : "start it: ");
         say_start(&advice, s, first->role, (int)first->index, first->lane);
     }
 }
 
-static void tell_held(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_held(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     const bool itself = r->subject->participant && r->subject->participant->pid == r->pid;
     if (itself)
@@ -328,16 +303,16 @@ static void tell_held(why_verdict *v, text *t, const why_root *r, const mpp_snap
     else
         say_process(t, r);
     if (r->class == WHY_STOPPED) {
-        say(t, " is stopped (T)");
+        text_add(t, " is stopped (T)");
         snprintf(v->advice, sizeof v->advice, "let it go on: kill -CONT %d", (int)r->pid);
     } else {
-        say(t, " is held by a debugger (t)%s%s", *r->detail ? ": " : "", r->detail);
+        text_add(t, " is held by a debugger (t)%s%s", *r->detail ? ": " : "", r->detail);
         snprintf(v->advice, sizeof v->advice, "let it go on there, or detach");
     }
     if (!itself) {
-        say(t, ", and ");
+        text_add(t, ", and ");
         say_who(t, r->subject, asked);
-        say(t, " waits for it");
+        text_add(t, " waits for it");
     }
 }
 
@@ -360,40 +335,40 @@ static void say_whom_to_see(why_verdict *v, const why_root *r, const char *start
     }
 }
 
-static void tell_downstream(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_downstream(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid == r->pid) {
-        say(t, " gets nowhere: it %s", r->detail);
+        text_add(t, " gets nowhere: it %s", r->detail);
         return;
     }
-    say(t, " cannot write its output: ");
+    text_add(t, " cannot write its output: ");
     if (!r->pid) {
-        say(t, "%s", r->detail);
+        text_add(t, "%s", r->detail);
         say_whom_to_see(v, r, "start what shall read it");
         return;
     }
     say_process(t, r);
-    say(t, " does not read its input: it %s", r->moving ? "works, and has read nothing for so long" : r->detail);
+    text_add(t, " does not read its input: it %s", r->moving ? "works, and has read nothing for so long" : r->detail);
     snprintf(v->advice, sizeof v->advice,
              "see what pid %d waits for, or end what shall read no more: the consumer then has enough", (int)r->pid);
 }
 
-static void tell_input(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_input(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid == r->pid) {
-        say(t, " gets nowhere: it %s", r->detail);
+        text_add(t, " gets nowhere: it %s", r->detail);
         return;
     }
-    say(t, " waits for its input: ");
+    text_add(t, " waits for its input: ");
     if (!r->pid) {
-        say(t, "%s", r->detail);
+        text_add(t, "%s", r->detail);
         say_whom_to_see(v, r, "start what shall write it");
         return;
     }
     say_process(t, r);
-    say(t, ", which writes it, %s", r->moving ? "works, and has written nothing" : r->detail);
+    text_add(t, ", which writes it, %s", r->moving ? "works, and has written nothing" : r->detail);
     snprintf(
         v->advice, sizeof v->advice,
         "the source is slow: see what pid %d waits for; one that buffers its output can be told not to (stdbuf -oL, "
@@ -401,37 +376,37 @@ static void tell_input(why_verdict *v, text *t, const why_root *r, const mpp_sna
         (int)r->pid);
 }
 
-static void tell_command(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_command(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
-    say(t, " waits for its command to end");
+    text_add(t, " waits for its command to end");
     if (!r->pid) {
-        say(t, ", %s", r->detail);
+        text_add(t, ", %s", r->detail);
         return;
     }
-    say(t, ": ");
+    text_add(t, ": ");
     say_process(t, r);
-    say(t, " %s", r->detail);
+    text_add(t, " %s", r->detail);
     snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
 }
 
-static void tell_lane_mate(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_lane_mate(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     const mpp_participant *p = r->subject->participant;
     say_who(t, r->subject, asked);
-    say(t, " does not read stream '%s', which has filled lane %u that others travel in", r->detail, p->lane);
+    text_add(t, " does not read stream '%s', which has filled lane %u that others travel in", r->detail, p->lane);
     snprintf(v->advice, sizeof v->advice,
              "read all streams of the lane at once (-s for each), or make the mesh with a lane for each: no --lanes");
 }
 
-static void tell_cycle(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_cycle(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     const why_node *n = r->head;
     unsigned steps = 0;
-    say(t, "each waits for the next: ");
+    text_add(t, "each waits for the next: ");
     do {
         say_short(t, n, asked);
-        say(t, " -> ");
+        text_add(t, " -> ");
         n = n->next;
     } while (n && n != r->head && ++steps < CYCLE_MAX);
     if (n)
@@ -443,7 +418,7 @@ static void tell_cycle(why_verdict *v, text *t, const why_root *r, const mpp_sna
         asked->id);
 }
 
-static void tell_idle(why_verdict *v, text *t, const why_root *r)
+static void tell_idle(why_verdict *v, text_line *t, const why_root *r)
 {
     const mpp_snapshot *s = r->subject->mesh;
     const unsigned lane = r->subject->participant->lane;
@@ -453,33 +428,32 @@ static void tell_idle(why_verdict *v, text *t, const why_root *r)
         if (p->role == 'c' && p->lane == lane && strcmp(p->state, "free") != 0)
             indices_add(p->activity ? &attached : &left, p->index);
     }
-    say(t, "nobody asks");
+    text_add(t, "nobody asks");
     if (s->lanes > 1)
-        say(t, " in lane %u", lane);
-    say(t, ": of %u consumers %u are attached", s->consumers, attached.n);
+        text_add(t, " in lane %u", lane);
+    text_add(t, ": of %u consumers %u are attached", s->consumers, attached.n);
     if (left.n)
-        say(t, ", and %u have been and left", left.n);
-    text advice = TEXT(v->advice);
-    say(&advice, "start a consumer: ");
+        text_add(t, ", and %u have been and left", left.n);
+    text_line advice = TEXT_LINE(v->advice);
+    text_add(&advice, "start a consumer: ");
     say_start(&advice, s, 'c', left.n || s->n_streams > 1 ? 0 : -1, lane);
 }
 
-static void tell_dead(why_verdict *v, text *t, const why_root *r, const mpp_snapshot *asked)
+static void tell_dead(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid > 0)
-        say(t, " (it was pid %d)", (int)r->subject->participant->pid);
-    bool anybody = false;
-    for (unsigned i = 0; i < r->subject->mesh->n_participants; i++)
-        anybody |= r->subject->mesh->participants[i].activity != NULL;
-    say(t, anybody ? " is dead, and nobody has found it so: who is left is stopped" : " is dead, and nobody is left");
+        text_add(t, " (it was pid %d)", (int)r->subject->participant->pid);
+    const bool anybody = graph_anybody(r->subject->mesh);
+    text_add(t,
+             anybody ? " is dead, and nobody has found it so: who is left is stopped" : " is dead, and nobody is left");
     snprintf(v->advice, sizeof v->advice, "%smpp-create --remove %s", anybody ? "let them go on, or end them: " : "",
              r->subject->mesh->id);
 }
 
 static void tell_text(why_verdict *v, const why_root *r, const mpp_snapshot *asked)
 {
-    text t = TEXT(v->text);
+    text_line t = TEXT_LINE(v->text);
     switch (r->class) {
     case WHY_DEAD:
         tell_dead(v, &t, r, asked);

@@ -33,14 +33,6 @@ static why_verdict *add(why *w, why_class class, const mpp_snapshot *s)
     return v;
 }
 
-static bool anybody_live(const mpp_snapshot *s)
-{
-    for (unsigned i = 0; i < s->n_participants; i++)
-        if (s->participants[i].activity)
-            return true;
-    return false;
-}
-
 static void set_subject(why_verdict *v, const why_root *r)
 {
     const mpp_participant *p = r->subject->participant;
@@ -103,7 +95,7 @@ static void add_roots(why *w, const why_graph *g, const mpp_snapshot *s, int64_t
         why_verdict *v = add(w, r->class, s);
         *v = like;
         tell_root(v, g, r, s);
-        v->stalled = anybody_live(s) && stalls(g, r, v, patience);
+        v->stalled = graph_anybody(s) && stalls(g, r, v, patience);
     }
 }
 
@@ -121,7 +113,7 @@ static void add_failure(why *w, const mpp_snapshot *s)
         if (p->activity && p->since_ns > 0 && s->taken_ns - p->since_ns > v->for_ns)
             v->for_ns = s->taken_ns - p->since_ns;
     }
-    if (!anybody_live(s))
+    if (!graph_anybody(s))
         snprintf(v->advice, sizeof v->advice, "nobody is left: mpp-create --remove %s", s->id);
     else
         snprintf(v->advice, sizeof v->advice,
@@ -188,7 +180,7 @@ static void tell_skew(why_verdict *v, const mpp_snapshot *s, const load *l, cons
 static void add_skew(why *w, const mpp_snapshot *s)
 {
     load loads[MPP_PARTICIPANTS_MAX + 1] = {0};
-    if (!by_key(s) || !anybody_live(s))
+    if (!by_key(s) || !graph_anybody(s))
         return;
     take_loads(s, loads);
     for (unsigned j = 0; j < s->consumers; j++)
@@ -212,7 +204,7 @@ static void add_calm(why *w, const mpp_snapshot *s)
         why_verdict *v = add(w, WHY_IDLE, s);
         snprintf(v->text, sizeof v->text, "nobody has attached yet");
         snprintf(v->advice, sizeof v->advice, "start mpp-produce %s and mpp-consume %s", s->id, s->id);
-    } else if (!anybody_live(s)) {
+    } else if (!graph_anybody(s)) {
         why_verdict *v = add(w, WHY_FINISHED, s);
         snprintf(v->text, sizeof v->text, "%s", strcmp(s->state, "closed") == 0 ? "all is done" : "nobody is attached");
     } else {
