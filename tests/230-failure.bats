@@ -17,13 +17,6 @@ PERL
 
 declare -gA pid # of `p0`: producer 0, and so on
 
-name_of() { # WHO
-    case $1 in
-    p*) echo "producer ${1#p}" ;;
-    c*) echo "consumer ${1#c}" ;;
-    esac
-}
-
 # Start the participants of a 2 x 2 mesh, each with its arguments, as the shell reads them.
 participants() { # PRODUCER-0 PRODUCER-1 CONSUMER-0 CONSUMER-1
     local who tool

@@ -20,13 +20,6 @@ setup_file() {
 
 declare -gA pid # of `p0`: producer 0, and so on
 
-name_of() { # WHO
-    case $1 in
-    p*) echo "producer ${1#p}" ;;
-    c*) echo "consumer ${1#c}" ;;
-    esac
-}
-
 # Start WHO with ARGS.  Without job control the shell has what it puts into the background ignore SIGINT.
 participant() { # WHO ARGS...
     local who=$1 tool=mpp-consume

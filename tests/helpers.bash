@@ -356,3 +356,11 @@ seed() {
     echo "replay with MPP_SEED=$seed"
     RANDOM=$seed
 }
+
+# "producer 0" for p0.
+name_of() { # WHO
+    case $1 in
+    p*) echo "producer ${1#p}" ;;
+    c*) echo "consumer ${1#c}" ;;
+    esac
+}

@@ -241,6 +241,16 @@ static inline int harness_reap(pid_t pid)
 
 /* ---- bytes that grow ------------------------------------------------------------------------------- */
 
+/* Producer 0 and consumer 0 attach, ask for nothing, and leave. */
+static inline void harness_come_and_go(mpp_mesh *m)
+{
+    mpp_producer *p = harness_producer(m, 0, 1);
+    mpp_consumer *c = harness_consumer(m, 0);
+    mpp_consumer_detach(&c);
+    mpp_service(p);
+    mpp_producer_detach(&p);
+}
+
 typedef struct bytes {
     unsigned char *data;
     size_t n, room;

@@ -247,27 +247,18 @@ static void test_name_taken(void)
     mpp_mesh_close(&random);
 }
 
-static void leave(mpp_mesh *m)
-{
-    mpp_producer *p = harness_producer(m, 0, 1);
-    mpp_consumer *c = harness_consumer(m, 0);
-    mpp_consumer_detach(&c);
-    mpp_service(p);
-    mpp_producer_detach(&p);
-}
-
 static void test_keep(void)
 {
     mpp_error err;
     mpp_mesh_options o = harness_smallest();
     o.name = "kept";
     mpp_mesh *m = harness_mesh(&o);
-    leave(m);
+    harness_come_and_go(m);
     mpp_mesh_close(&m);
     ok(harness_try_open("kept", &err) == MPP_S_NO_MESH, "a mesh goes with its last participant");
     o.keep = true;
     m = harness_mesh(&o);
-    leave(m);
+    harness_come_and_go(m);
     ok(harness_try_open("kept", &err) == MPP_S_DONE, "one that is to be kept stays");
     mpp_consumer *c = NULL;
     ok(mpp_consumer_attach(m, &(mpp_attach_options){.index = 0}, &c, &err) < 0,

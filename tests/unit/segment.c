@@ -382,15 +382,6 @@ static int attach_and_die(void *arg)
     return 0;
 }
 
-static void leave(mpp_mesh *m)
-{
-    mpp_producer *p = harness_producer(m, 0, 1);
-    mpp_consumer *c = harness_consumer(m, 0);
-    mpp_consumer_detach(&c);
-    mpp_service(p);
-    mpp_producer_detach(&p);
-}
-
 /* Meshes with a dead participant, finished ones that were kept, half-made ones. */
 static void make_garbage(unsigned n)
 {
@@ -412,7 +403,7 @@ static void make_garbage(unsigned n)
         if (i % 3 == 0)
             harness_reap(harness_fork(attach_and_die, name));
         else
-            leave(m);
+            harness_come_and_go(m);
         mpp_mesh_close(&m);
     }
 }
