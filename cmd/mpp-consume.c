@@ -23,7 +23,7 @@ static const cli_tool tool = {
 
 typedef struct request {
     participant *who;
-    bool tag, sequential, merge, strict;
+    bool tag, sequential, merge, strict, fail_on_lag;
     const char *output;
     uint64_t max_records; /* UINT64_MAX: all */
 } request;
@@ -48,6 +48,9 @@ static void take(void *arg, const cli_option *option, const char *value)
         break;
     case OPT_MERGE:
         r->merge = true;
+        break;
+    case OPT_FAIL_ON_LAG:
+        r->fail_on_lag = true;
         break;
     case OPT_STRICT:
         r->strict = true;
@@ -75,6 +78,8 @@ typedef struct line {
     line_state state;
     bool blocked; /* on the sink */
     uint64_t records, bytes;
+    uint64_t missed; /* dropped by a ring before we read them ... */
+    unsigned lags;   /* ... in so many places */
 } line;
 
 typedef struct job {
@@ -241,12 +246,34 @@ static bool source_ended(job *j, line *l, mpp_outcome outcome)
     return outcome != MPP_WOULD_BLOCK;
 }
 
+/* A ring has dropped records that we had not read.  What came before them has been delivered. */
+static void lagged(job *j, line *l)
+{
+    const mpp_batch *b = &l->batch;
+    l->missed += b->missed;
+    l->lags++;
+    if (j->asked.fail_on_lag)
+        participant_fail_text(&j->who, MPP_S_ERROR,
+                              "stream '%s': the ring dropped %llu records of producer %u before they were read "
+                              "(--fail-on-lag)",
+                              l->info->name, (unsigned long long)b->missed, b->producer);
+    else if (l->lags == 1)
+        cli_warn(
+            "consumer %d: stream '%s': the ring dropped %llu records of producer %u before they were read; a larger "
+            "--ring-size gives a reader more time",
+            j->who.index, l->info->name, (unsigned long long)b->missed, b->producer);
+}
+
 /* The next batch to the sink.  false: there is nothing now. */
 static bool next_batch(job *j, line *l)
 {
     mpp_outcome outcome = mpp_next(j->who.consumer, l->stream, MPP_PRODUCER_ANY, &l->batch);
     if (outcome != MPP_OK)
         return source_ended(j, l, outcome);
+    if (l->batch.missed && l->info->buffer == MPP_RING)
+        lagged(j, l);
+    if (j->who.failed)
+        return true;
     if (l->batch.len == 0)
         stage_empty(j, l, l->batch.producer);
     else if (j->asked.tag)
@@ -541,8 +568,12 @@ static void check_request(const job *j)
         cli_usage("the records go to --output or to a COMMAND, not to both");
     for (unsigned i = 0; i < w->n_streams; i++) {
         shared |= !w->streams[i].other;
-        if (j->asked.tag && mpp_mesh_stream(w->mesh, w->streams[i].number)->format.kind == MPP_FIXED)
-            cli_usage("--tag makes records longer, and those of stream '%s' are of fixed size", w->streams[i].name);
+        const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
+        if (j->asked.tag && info->format.kind == MPP_FIXED)
+            cli_usage("--tag makes records longer, and those of stream '%s' are of fixed size", info->name);
+        if (j->asked.merge && info->buffer != MPP_BOUNDED)
+            cli_usage("--merge waits for every producer, and the buffer of stream '%s' (%s) waits for nobody",
+                      info->name, mpp_buffer_text(info->buffer));
     }
     if (!shared && j->asked.output)
         cli_usage("every --stream has a target of its own: nothing is left for --output");
@@ -600,8 +631,13 @@ static void report(job *j)
         return;
     totals(j, &records, &bytes);
     progress_end(&w->progress, records, bytes);
-    for (unsigned i = 0; i < w->n_streams; i++)
-        streams[i] = (summary_stream){w->streams[i].name, j->lines[i].records, j->lines[i].bytes, 0};
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        const line *l = &j->lines[i];
+        streams[i] = (summary_stream){w->streams[i].name, l->records, l->bytes, 0, l->missed};
+        if (l->lags > 1)
+            cli_warn("consumer %d: stream '%s': the ring dropped %llu records before they were read, in %u places",
+                     w->index, l->info->name, (unsigned long long)l->missed, l->lags);
+    }
     participant_report(w, streams);
     free(streams);
 }

@@ -78,12 +78,6 @@ static const char *key_list(const cli_option *option, const char *value)
     return value;
 }
 
-static void check_buffer(const cli_option *option, const char *value)
-{
-    if (strcmp(value, "bounded") != 0)
-        cli_bad_value(option, value, "no such kind of buffer; there is only 'bounded' so far");
-}
-
 static void choose_job(request *r, job chosen)
 {
     if (r->job != CREATE && r->job != chosen)
@@ -94,6 +88,7 @@ static void choose_job(request *r, job chosen)
 static void take(void *arg, const cli_option *option, const char *value)
 {
     static const char *const endian[] = {"u32le", "u32be", NULL};
+    static const char *const buffers[] = {"bounded", "ring", "latest", "mailbox", NULL}; /* as mpp_buffer_kind */
     request *r = arg;
 
     if (option->id != OPT_REMOVE && option->id != OPT_GC)
@@ -130,7 +125,7 @@ static void take(void *arg, const cli_option *option, const char *value)
         described(r)->partition = value;
         break;
     case OPT_BUFFER:
-        check_buffer(option, value);
+        described(r)->buffer = (mpp_buffer_kind)cli_choice(option, value, buffers);
         break;
     case OPT_RING_SIZE:
         r->mesh.ring_size = power_of_two(option, value);
@@ -178,7 +173,7 @@ static void check_keys(const request *r)
         const mpp_stream_options *s = &r->streams[i];
         if (s->key)
             keyed = s;
-        else if (!s->partition)
+        else if (!s->partition && s->buffer == MPP_BOUNDED)
             omitted = s;
     }
     if (r->mesh.consumers > 1 && keyed && omitted)

@@ -21,7 +21,7 @@ static const cli_tool tool = {
 
 typedef struct request {
     participant *who;
-    bool eager, slice;
+    bool eager, slice, no_wait;
     unsigned part, parts; /* of --slice=K/N; parts 0: index of producers */
     input_by by;
     const char *files0_from, *filter;
@@ -52,6 +52,9 @@ static void take(void *arg, const cli_option *option, const char *value)
         break;
     case OPT_EAGER:
         r->eager = true;
+        break;
+    case OPT_NO_WAIT:
+        r->no_wait = true;
         break;
     case OPT_RUNS:
         r->runs = (unsigned)cli_number(option, value, 0, UINT32_MAX / 2);
@@ -379,6 +382,12 @@ static void check_request(const job *j)
     bool files = w->rest.n > 1 || j->asked.files0_from;
     if (w->rest.command && files)
         cli_usage("FILEs and a COMMAND cannot both be the input");
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
+        if (j->asked.runs != 1 && info->buffer != MPP_BOUNDED)
+            cli_usage("--runs: nobody asks for stream '%s', whose buffer is of kind '%s'; it has one run", info->name,
+                      mpp_buffer_text(info->buffer));
+    }
     if (w->all && j->asked.parts)
         cli_usage("--all gives each process its own share: write --slice without K/N");
     for (unsigned i = 0; i < w->n_streams; i++)
@@ -416,6 +425,7 @@ static void register_sources(job *j)
         if (j->asked.eager)
             mpp_begin(j->who.producer, j->lines[i].stream);
     }
+    mpp_no_wait(j->who.producer, j->asked.no_wait);
     mpp_producer_count(j->who.producer, j->who.show_progress || j->who.summarize);
 }
 
@@ -427,8 +437,7 @@ static void take_shares(job *j)
     for (unsigned i = 0; i < w->n_streams; i++) {
         mpp_error err;
         const mpp_stream_info *info = mpp_mesh_stream(w->mesh, j->lines[i].stream);
-        if (j->lines[i].sliced &&
-            input_slice(j->lines[i].in, part, parts, &info->format, mpp_mesh_max_record(w->mesh), &err) < 0)
+        if (j->lines[i].sliced && input_slice(j->lines[i].in, part, parts, &info->format, info->max_record, &err) < 0)
             participant_fail(w, (int)err.status, &err);
     }
 }
@@ -490,7 +499,10 @@ static void report(job *j)
     for (unsigned i = 0; i < w->n_streams; i++) {
         mpp_totals t;
         mpp_producer_totals(w->producer, j->lines[i].stream, &t);
-        streams[i] = (summary_stream){w->streams[i].name, t.records, t.bytes, t.no_key};
+        streams[i] = (summary_stream){w->streams[i].name, t.records, t.bytes, t.no_key, t.given_up};
+        if (t.given_up)
+            cli_warn("producer %d: %llu records of stream '%s' were dropped: they found no room (--no-wait)", w->index,
+                     (unsigned long long)t.given_up, w->streams[i].name);
         if (t.no_key)
             cli_warn("producer %d: %llu records of stream '%s' lack a field of the key; it counts as empty", w->index,
                      (unsigned long long)t.no_key, w->streams[i].name);

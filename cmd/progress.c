@@ -211,8 +211,9 @@ static json_t *streams(const summary *s)
     json_t *list = json_array();
     for (unsigned i = 0; i < s->n_streams; i++) {
         const summary_stream *t = &s->streams[i];
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "name", text(t->name), "records",
-                                              count(t->records), "bytes", count(t->bytes), "no_key", count(t->no_key)));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", text(t->name), "records",
+                                              count(t->records), "bytes", count(t->bytes), "no_key", count(t->no_key),
+                                              "dropped", count(t->dropped)));
     }
     return list;
 }

@@ -1,4 +1,4 @@
-/* atomics.h - the whole ordering vocabulary: seven wrappers
+/* atomics.h - the whole ordering vocabulary: nine wrappers
  *
  * Every ordered access to shared memory goes through one of these and carries a label, [W1] for instance; its
  * partner carries [W2], and lib/README.md lists both with the edge they form. */
@@ -6,6 +6,8 @@
 #define ATOMICS_H
 
 #include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
 
 #define load_relaxed(p)     atomic_load_explicit((p), memory_order_relaxed)
 #define load_acquire(p)     atomic_load_explicit((p), memory_order_acquire)
@@ -18,6 +20,10 @@
 
 /* A counter has one writer; readers want a value, not an order. */
 #define count_add(p, n) store_relaxed((p), load_relaxed(p) + (n))
+
+/* Between a word and bytes that are copied while they may change (tape.c, mailbox.c). */
+#define release_fence() atomic_thread_fence(memory_order_release)
+#define acquire_fence() atomic_thread_fence(memory_order_acquire)
 
 /* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at
  * who sleeps.  Only doorbell.c and the leave protocol of endpoint.c need it.  ThreadSanitizer does not
@@ -32,6 +38,36 @@ static inline void full_fence_tsan(void)
 }
 #else
 #define full_fence() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
+/* Copy bytes that another process may be writing, or reading, at this moment: what comes out may be torn, and is not
+ * used before a check has shown that it is not.  shared is aligned to 8 bytes, and so is the room behind it; n is of
+ * any length.  For ThreadSanitizer (and for the language) in relaxed words; a machine copies bytes as well. */
+#if defined(__SANITIZE_THREAD__)
+static inline void copy_to_shared(void *shared, const void *from, size_t n)
+{
+    _Atomic uint64_t *words = shared;
+    for (size_t at = 0; at < n; at += sizeof *words) {
+        uint64_t word = 0;
+        memcpy(&word, (const char *)from + at, n - at < sizeof word ? n - at : sizeof word);
+        store_relaxed(&words[at / sizeof word], word);
+    }
+}
+static inline void copy_from_shared(void *to, const void *shared, size_t n)
+{
+    const _Atomic uint64_t *words = shared;
+    for (size_t at = 0; at < n; at += sizeof *words) {
+        const uint64_t word = load_relaxed(&words[at / sizeof word]);
+        memcpy((char *)to + at, &word, n - at < sizeof word ? n - at : sizeof word);
+    }
+}
+#else
+#define copy_to_shared(shared, from, n) memcpy((shared), (from), (n))
+static inline void copy_from_shared(void *to, const void *shared, size_t n)
+{
+    memcpy(to, shared, n);
+    __asm__("" ::: "memory"); /* what was copied is what is looked at, and is not loaded again */
+}
 #endif
 
 #endif

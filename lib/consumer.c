@@ -35,6 +35,8 @@ static int streams_open(mpp_consumer *c, mpp_error *err)
     for (unsigned i = 0; i < c->n_streams; i++) {
         consumer_stream *s = &c->streams[i];
         s->stream = e->streams[i];
+        s->declared = &e->mesh->streams[s->stream];
+        s->buffer = buffer_of(s->declared->info.buffer);
         s->inlets = &c->inlets[endpoint_lane_position(e, s->stream) * e->n_peers];
         s->run = load_relaxed(layout_request_at(&e->mesh->l, e->mesh->base, e->index, s->stream));
         s->hungry = HUNGRY_NOT;
@@ -51,6 +53,8 @@ static void consumer_free(mpp_consumer *c)
         inlet_close(&c->inlets[i]);
     for (unsigned i = 0; i < c->n_streams; i++) {
         consumer_stream *s = &c->streams[i];
+        if (s->shares && s->buffer->leave)
+            s->buffer->leave(c, s);
         for (unsigned j = 0; s->shares && j < c->n_peers; j++)
             free(s->shares[j].held);
         free(s->shares);
@@ -137,6 +141,30 @@ static bool left_behind(mpp_consumer *c, const consumer_stream *s, unsigned prod
     return end.state == LAYOUT_ENDED && (!s->active || s->cancelled || s->shares[producer].over);
 }
 
+/* Has the run before been left behind by all? */
+static bool all_left_behind(mpp_consumer *c, const consumer_stream *s)
+{
+    for (unsigned i = 0; i < c->end.n_peers; i++)
+        if (!left_behind(c, s, i))
+            return false;
+    return true;
+}
+
+bool bounded_start(mpp_consumer *c, consumer_stream *s)
+{
+    if (!all_left_behind(c, s))
+        return false;
+    s->run++;
+    store_relaxed(layout_request_at(&c->end.mesh->l, c->end.mesh->base, c->end.index, s->stream), s->run);
+    for (unsigned i = 0; i < c->end.n_peers; i++) {
+        s->shares[i].have = 0;
+        s->shares[i].whole = s->shares[i].over = false;
+        s->shares[i].ours_until = s->inlets[i].ring.head;
+        send(c, s, i, LAYOUT_START);
+    }
+    return true;
+}
+
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = stream_of(c, stream);
@@ -144,22 +172,20 @@ mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
     bool gone = endpoint_gone(&c->end);
     if (gone && mesh_cause_final(c->end.mesh))
         return MPP_GONE;
-    for (unsigned i = 0; i < c->end.n_peers; i++)
-        if (!left_behind(c, s, i)) {
-            s->hungry = HUNGRY_START;
-            return gone || endpoint_gone(&c->end) ? MPP_GONE : MPP_WOULD_BLOCK;
-        }
-    s->run++;
+    if (!s->buffer->start(c, s)) {
+        s->hungry = HUNGRY_START;
+        return gone || endpoint_gone(&c->end) ? MPP_GONE : MPP_WOULD_BLOCK;
+    }
     s->active = true;
     s->cancelled = false;
-    store_relaxed(layout_request_at(&c->end.mesh->l, c->end.mesh->base, c->end.index, stream), s->run);
-    for (unsigned i = 0; i < c->end.n_peers; i++) {
-        s->shares[i].have = 0;
-        s->shares[i].whole = s->shares[i].over = false;
-        s->shares[i].ours_until = s->inlets[i].ring.head;
-        send(c, s, i, LAYOUT_START);
-    }
     return MPP_OK;
+}
+
+void bounded_cancel(mpp_consumer *c, consumer_stream *s)
+{
+    for (unsigned i = 0; i < c->end.n_peers; i++)
+        if (!s->shares[i].over)
+            send(c, s, i, LAYOUT_CANCEL);
 }
 
 void mpp_cancel(mpp_consumer *c, unsigned stream)
@@ -168,16 +194,13 @@ void mpp_cancel(mpp_consumer *c, unsigned stream)
     if (!s->active || s->cancelled)
         return;
     s->cancelled = true;
-    for (unsigned i = 0; i < c->end.n_peers; i++)
-        if (!s->shares[i].over)
-            send(c, s, i, LAYOUT_CANCEL);
+    if (s->buffer->cancel)
+        s->buffer->cancel(c, s);
 }
 
 enum { HELD_KEEP = 1 << 20 }; /* bytes that a share keeps for the next record that comes in parts */
 
 /* ---- data --------------------------------------------------------------------------------------- */
-
-typedef enum share_state { SHARE_EMPTY, SHARE_READY, SHARE_OVER, SHARE_FAILED } share_state;
 
 /* What is to be done with a frame of this stream at the head of a channel? */
 typedef enum fate { FATE_OURS, FATE_STALE, FATE_LATER } fate;
@@ -308,25 +331,35 @@ static bool take_quickly(consumer_stream *s, unsigned producer, mpp_batch *batch
     const uint64_t size = layout_frame_size(header.len);
     if (header.stream_id != layout_physical(s->stream, producer) || size > unread) /* a record that goes on is longer */
         return false;
-    *batch = (mpp_batch){ring_head(&i->ring) + sizeof header, header.len, producer, s->stream};
+    *batch = (mpp_batch){
+        .data = ring_head(&i->ring) + sizeof header, .len = header.len, .producer = producer, .stream = s->stream};
     h->out = OUT_IN_PLACE;
     i->out = size;
     s->last = producer;
     return true;
 }
 
-/* One producer's next batch. */
-static share_state take(mpp_consumer *c, consumer_stream *s, unsigned producer, mpp_batch *batch)
+share_state bounded_look(mpp_consumer *c, consumer_stream *s, unsigned producer)
 {
     inlet_frame frame;
-    if (take_quickly(s, producer, batch))
-        return SHARE_READY;
+    return look(c, s, producer, &frame);
+}
+
+share_state bounded_take(mpp_consumer *c, consumer_stream *s, unsigned producer, mpp_batch *batch)
+{
+    inlet_frame frame;
     if (s->shares[producer].out)
         return SHARE_EMPTY;
     share_state state = look(c, s, producer, &frame);
     if (state == SHARE_READY)
         hand_out(s, producer, &frame, batch);
     return state;
+}
+
+/* One producer's next batch. */
+static share_state take(mpp_consumer *c, consumer_stream *s, unsigned producer, mpp_batch *batch)
+{
+    return take_quickly(s, producer, batch) ? SHARE_READY : s->buffer->take(c, s, producer, batch);
 }
 
 static mpp_outcome take_any(mpp_consumer *c, consumer_stream *s, mpp_batch *batch)
@@ -436,14 +469,16 @@ void consumer_arm(mpp_consumer *c)
 {
     for (unsigned i = 0; i < c->n_inlets; i++)
         inlet_release(&c->inlets[i], &c->end);
+    for (unsigned i = 0; i < c->n_streams; i++)
+        if (c->streams[i].hungry != HUNGRY_NOT && c->streams[i].buffer->await)
+            c->streams[i].buffer->await(c, &c->streams[i]);
 }
 
 static bool any_ready(mpp_consumer *c, consumer_stream *s)
 {
-    inlet_frame f;
     bool all = true;
     for (unsigned i = 0; i < c->end.n_peers; i++) {
-        share_state state = s->shares[i].out ? SHARE_EMPTY : look(c, s, i, &f);
+        share_state state = s->shares[i].out ? SHARE_EMPTY : s->buffer->look(c, s, i);
         if (state == SHARE_READY || state == SHARE_FAILED)
             return true;
         all &= state == SHARE_OVER;
@@ -453,19 +488,10 @@ static bool any_ready(mpp_consumer *c, consumer_stream *s)
 
 static bool some_ready(mpp_consumer *c, consumer_stream *s)
 {
-    inlet_frame f;
     for (unsigned i = 0; i < c->end.n_peers; i++)
-        if (s->shares[i].hungry && !s->shares[i].out && look(c, s, i, &f) != SHARE_EMPTY)
+        if (s->shares[i].hungry && !s->shares[i].out && s->buffer->look(c, s, i) != SHARE_EMPTY)
             return true;
     return false;
-}
-
-static bool start_ready(mpp_consumer *c, const consumer_stream *s)
-{
-    for (unsigned i = 0; i < c->end.n_peers; i++)
-        if (!left_behind(c, s, i))
-            return false;
-    return true;
 }
 
 bool consumer_ready(mpp_consumer *c)
@@ -480,7 +506,7 @@ bool consumer_ready(mpp_consumer *c)
         if (s->hungry != HUNGRY_NOT && gone)
             return true;
         if ((s->hungry == HUNGRY_ANY && any_ready(c, s)) || (s->hungry == HUNGRY_SOME && some_ready(c, s)) ||
-            (s->hungry == HUNGRY_START && start_ready(c, s)))
+            (s->hungry == HUNGRY_START && all_left_behind(c, s)))
             return true;
     }
     return false;

@@ -2,7 +2,10 @@
 #ifndef CONSUMER_H
 #define CONSUMER_H
 
+#include "buffer.h"
 #include "inlet.h"
+#include "mailbox.h"
+#include "tape.h"
 
 /* One producer's share of a stream, as this consumer sees it. */
 typedef struct consumer_share {
@@ -13,11 +16,16 @@ typedef struct consumer_share {
     bool over;                                              /* the run has ended here and is drained */
     uint64_t ours_until; /* frames before this position are of the run that we asked */
     bool hungry;         /* this very producer is waited for */
+    tape_reader tape;    /* where its buffer overwrites */
 } consumer_share;
 
 typedef struct consumer_stream {
     unsigned stream;
-    inlet *inlets; /* of its lane, one for each producer */
+    const mesh_stream *declared;
+    const buffer *buffer;
+    mailbox box;        /* where it is one */
+    uint64_t area_size; /* what overwriting.c maps of each area */
+    inlet *inlets;      /* of its lane, one for each producer */
     consumer_share *shares;
     unsigned run; /* the last one that was asked */
     bool active, cancelled;
@@ -31,7 +39,14 @@ struct mpp_consumer {
     unsigned n_streams, n_peers;
     inlet *inlets; /* lane by lane */
     unsigned n_inlets;
+    uint64_t taken; /* values from buffers that overwrite */
 };
+
+/* What buffer.h's table has for channels. */
+bool bounded_start(mpp_consumer *c, consumer_stream *s);
+void bounded_cancel(mpp_consumer *c, consumer_stream *s);
+share_state bounded_look(mpp_consumer *c, consumer_stream *s, unsigned producer);
+share_state bounded_take(mpp_consumer *c, consumer_stream *s, unsigned producer, mpp_batch *batch);
 
 /* For wait.c. */
 void consumer_arm(mpp_consumer *c); /* give back all that was released */

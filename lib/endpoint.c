@@ -56,7 +56,13 @@ bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, 
     va_start(ap, fmt);
     vsnprintf(cause.text, sizeof cause.text, fmt, ap);
     va_end(ap);
-    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause);
+    if (!e->spectator)
+        return mesh_cause_set(e->mesh, slot_number(e, 0), &cause);
+    if (endpoint_gone(e))
+        return false;
+    e->failed = true;
+    e->mesh->own = cause;
+    return true;
 }
 
 void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *what)
@@ -110,6 +116,13 @@ static void unwatch(endpoint *e, pid_t pid)
         }
 }
 
+/* Is it a reader's end of a stream whose buffer overwrites? */
+static bool spectates(const mpp_mesh *m, unsigned number)
+{
+    const unsigned both = m->l.producers + m->l.consumers;
+    return number % both >= m->l.producers && mesh_overwrites(m, number / both);
+}
+
 /* A slot that is LIVE and held by nobody.  What its owner published before is there for everybody to read: the lock
  * went after its last store.  Two finders may record it; the first is the root cause. */
 static void found_dead(endpoint *e, unsigned number)
@@ -117,6 +130,8 @@ static void found_dead(endpoint *e, unsigned number)
     uint32_t live = LAYOUT_LIVE;
     char who[96];
     cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1]; lost: somebody else found it */
+    if (spectates(e->mesh, number))
+        return;
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_fail(e, MPP_S_DIED, false, "%s died before its stream ended", who);
 }
@@ -198,7 +213,7 @@ void endpoint_heard(endpoint *e)
     struct epoll_event events[16];
     int n = epoll_wait(e->events, events, 16, 0);
     for (int i = 0; i < n; i++)
-        if (events[i].data.u64)
+        if (events[i].data.u64 && events[i].data.u64 <= INT32_MAX) /* else a buffer's own descriptor */
             process_gone(e, (pid_t)events[i].data.u64);
     endpoint_gone(e);
 }
@@ -336,6 +351,8 @@ static int slots_ours(endpoint *e, mpp_error *err)
 {
     for (unsigned i = 0; i < e->n_lanes; i++) {
         uint32_t state = load_acquire(&endpoint_slot(e, i)->state); /* [L2]: its last owner's stores are over */
+        if (spectates(e->mesh, slot_number(e, i)))
+            continue;
         if (state == LAYOUT_LIVE || state == LAYOUT_DEAD)
             return refuse_dead(e, slot_number(e, i), err);
         if (state == LAYOUT_FREE ||
@@ -375,6 +392,19 @@ static bool never_used(const endpoint *e)
     return true;
 }
 
+/* The first index that was never used, or for a spectator that nobody holds.  1, 0: none, -1 with *err. */
+static int claim_first(endpoint *e, unsigned n, bool used, mpp_error *err)
+{
+    for (e->index = 0; e->index < n; e->index++) {
+        if (never_used(e) == used)
+            continue;
+        int got = claim_index(e, err);
+        if (got != 0)
+            return got;
+    }
+    return 0;
+}
+
 /* For a producer that is no failure: nothing is wanted of it. */
 static int over(const endpoint *e, mpp_error *err)
 {
@@ -395,13 +425,11 @@ static int claim(endpoint *e, int wanted, mpp_error *err)
             return over(e, err);
         return claim_index(e, err) == 1 ? 0 : -1;
     }
-    for (e->index = 0; e->index < n; e->index++) {
-        if (!never_used(e))
-            continue;
-        int got = claim_index(e, err);
-        if (got != 0)
-            return got == 1 ? 0 : -1;
-    }
+    int got = claim_first(e, n, false, err);
+    if (got == 0 && e->spectator && !closed)
+        got = claim_first(e, n, true, err);
+    if (got != 0)
+        return got == 1 ? 0 : -1;
     if (closed)
         return over(e, err);
     return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss and all of them have been taken", e->mesh->id, n,
@@ -528,6 +556,9 @@ static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err
         if (endpoint_lane_position(e, stream) == e->n_lanes)
             e->lanes[e->n_lanes++] = stream % m->l.lanes;
     }
+    e->spectator = e->role == 'c';
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        e->spectator &= mesh_overwrites(m, e->lanes[i]);
     return 0;
 }
 
@@ -553,6 +584,16 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
     return 0;
 }
 
+/* A tape, or of a mailbox all boxes: one day each of them may be ours. */
+static int areas_reserve(const endpoint *e, unsigned stream, mpp_error *err)
+{
+    const layout *l = &e->mesh->l;
+    const mesh_stream *s = &e->mesh->streams[stream];
+    const bool boxes = s->info.buffer == MPP_MAILBOX;
+    return segment_reserve(e->mesh->segment, layout_area_offset(l, s->buffer, boxes ? 0 : e->index),
+                           boxes ? (l->producers + 1) * layout_box_size(l->ring_size) : l->ring_size, err);
+}
+
 /* Between the claim and LIVE. */
 static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
 {
@@ -560,8 +601,11 @@ static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
     if (directory_make(e->mesh, err) < 0 || sockets_bind(e, err) < 0)
         return -1;
     for (unsigned i = 0; e->role == 'p' && i < e->n_lanes; i++)
-        if (segment_reserve(e->mesh->segment, layout_ring_offset(l, layout_channel_number(l, e->lanes[i], e->index, 0)),
-                            l->consumers * l->ring_size, err) < 0)
+        if (mesh_overwrites(e->mesh, e->lanes[i])
+                ? areas_reserve(e, e->lanes[i], err) < 0
+                : segment_reserve(e->mesh->segment,
+                                  layout_ring_offset(l, layout_channel_number(l, e->lanes[i], e->index, 0)),
+                                  l->consumers * l->ring_size, err) < 0)
             return -1;
     slots_take(e, o);
     announce(e);

@@ -13,6 +13,10 @@
  *            nobody left: unlink the mesh              died here: --gc
  *            unlock
  *
+ * A reader of nothing but buffers that overwrite is a spectator: what becomes of it is nobody else's concern.  Its
+ * failure is its own (mesh.own) and never the mesh's cause, its death is marked and no more, and its place can be taken
+ * again, for readers come and go.
+ *
  * The ring comes before LIVE so that there is no moment at which a slot is LIVE and its peers do not know whom to
  * watch.  A peer that attaches at the same time either gets the ring or finds the lock when it looks, because it binds
  * its socket before it looks, and we lock before we ring.
@@ -42,7 +46,8 @@ typedef struct endpoint {
     endpoint_watch *watches;
     unsigned n_watches;
     uint32_t peers_seen;
-    bool barrier; /* waiting for every participant */
+    bool spectator, failed; /* it, and so did it */
+    bool barrier;           /* waiting for every participant */
     int64_t since_ns, attach_timeout_ns;
     int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
     bool spoken_to;                /* what woke us from the last wait was what the caller waits for, not the mesh */
@@ -66,7 +71,7 @@ static inline bool endpoint_gone(endpoint *e)
     const uint32_t peers = load_acquire(&e->mesh->header->peers); /* [P2] pairs with [P1] */
     if (peers != e->peers_seen)
         endpoint_look(e, peers);
-    return load_acquire(&e->mesh->header->cause) != 0; /* [F2] pairs with [F1] */
+    return load_acquire(&e->mesh->header->cause) != 0 || e->failed; /* [F2] pairs with [F1] */
 }
 /* After the descriptor was readable: drain the doorbells, look at who died. */
 void endpoint_heard(endpoint *e);

@@ -1,4 +1,5 @@
 /* feed.c - how records get into channels: one by one, in pieces of input, read(2) in place, and reserve/commit */
+#include "atomics.h"
 #include "error.h"
 #include "producer.h"
 #include "record.h"
@@ -32,11 +33,17 @@ static mpp_outcome blocked(mpp_producer *p)
     return endpoint_gone(&p->end) ? MPP_GONE : MPP_WOULD_BLOCK;
 }
 
-static mpp_outcome state_of(mpp_producer *p, const producer_stream *s)
+mpp_outcome producer_state(mpp_producer *p, const producer_stream *s)
 {
     if (endpoint_gone(&p->end))
         return MPP_GONE;
-    return s->registry.running ? MPP_OK : MPP_CLOSED;
+    return s->registry.running || (s->buffer->overwrites && s->registry.run == 0) ? MPP_OK : MPP_CLOSED;
+}
+
+/* What was accepted before goes before. */
+static inline bool pending(mpp_producer *p, producer_stream *s)
+{
+    return s->pending && !operations_advance(p, s);
 }
 
 /* ---- records to their targets ------------------------------------------------------------------- */
@@ -115,6 +122,25 @@ static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, co
     return outcome;
 }
 
+/* Is there room for all of a long record, in all channels that it goes to?  Notes what to wait for where there is not. */
+static bool room_for_all(mpp_producer *p, producer_stream *s, int target, size_t len)
+{
+    const uint64_t most = frame_max(p), parts = len / most;
+    const uint64_t need = parts * layout_frame_size(most) + layout_frame_size(len % most) + OUTLET_SPLIT;
+    bool room = need <= p->end.mesh->l.ring_size;
+    for (unsigned j = 0; room && j < s->registry.consumers; j++) {
+        outlet *o = &s->outlets[j];
+        if (!wants(s, target, j))
+            continue;
+        outlet_publish(o, &p->end);
+        const uint64_t space = ring_space(&o->ring, need);
+        room = space != RING_CORRUPT && space >= need; /* who pushes finds the first, too */
+        if (!room)
+            o->need = need;
+    }
+    return room;
+}
+
 /* The beginning of one that does not; MPP_OK as soon as a part of it is under way, put_long() goes on. */
 static mpp_outcome begin_long(mpp_producer *p, producer_stream *s, int target, const unsigned char *record, size_t len,
                               size_t *used)
@@ -148,6 +174,8 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
         outcome = blocked(p);
     else if (len <= frame_max(p))
         outcome = put_short(p, s, target, record, len, used);
+    else if (p->no_wait && !room_for_all(p, s, target, len))
+        outcome = blocked(p);
     else
         outcome = begin_long(p, s, target, record, len, used);
     if (outcome != MPP_OK) {
@@ -251,17 +279,24 @@ static mpp_outcome feed_lots(mpp_producer *p, producer_stream *s, const unsigned
     return outcome;
 }
 
-mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used)
+mpp_outcome bounded_push(mpp_producer *p, producer_stream *s, const void *data, size_t n, size_t *used)
 {
-    producer_stream *s = producer_stream_of(p, stream);
     const unsigned char *bytes = data;
-    *used = 0;
-    mpp_outcome outcome = state_of(p, s);
+    mpp_outcome outcome = producer_state(p, s);
     if (outcome == MPP_OK)
         outcome = put_long(p, s, bytes, n, used);
     if (outcome == MPP_OK)
         outcome = (comes_in_lots(s) ? feed_lots : feed_each)(p, s, bytes, n, used);
     return outcome;
+}
+
+mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    *used = 0;
+    if (pending(p, s))
+        return blocked(p);
+    return s->buffer->push(p, s, data, n, used);
 }
 
 /* Straight into the open frame, where nothing but turns decides whose that is. */
@@ -271,7 +306,8 @@ static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_form
     if (s->long_left || (s->registry.consumers > 1 && s->declared->info.partition != MPP_ROUND_ROBIN))
         return false;
     outlet *o = &s->outlets[s->registry.consumers > 1 ? partition_turn(p, s) : 0];
-    if (o->stream != (int)s->stream || whole > o->room || state_of(p, s) != MPP_OK)
+    /* What is pending found no room there, and left o->room at 0.  Where a buffer overwrites, no outlet has a stream. */
+    if (o->stream != (int)s->stream || whole > o->room || producer_state(p, s) != MPP_OK)
         return false;
     unsigned char *to = ring_tail(&o->ring) + sizeof(layout_frame) + o->len;
     memcpy(to + head, record, len);
@@ -282,32 +318,92 @@ static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_form
     return true;
 }
 
-mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len)
+static bool framed_grow(mpp_producer *p, size_t whole)
 {
-    producer_stream *s = producer_stream_of(p, stream);
+    if (whole <= p->framed_size)
+        return true;
+    unsigned char *bigger = realloc(p->framed, whole);
+    if (!bigger)
+        return false;
+    p->framed = bigger;
+    p->framed_size = whole;
+    return true;
+}
+
+mpp_outcome producer_push(mpp_producer *p, producer_stream *s, const void *record, size_t len)
+{
     const mpp_format *f = &s->declared->info.format;
-    errno = record_check(f, p->end.mesh->max_record, record, len);
-    if (errno)
-        return MPP_ERROR;
-    if (produce_in_place(p, s, f, record, len))
-        return MPP_OK;
-    size_t whole = record_head(f) + len + record_tail(f), used;
-    if (whole > p->framed_size) {
-        unsigned char *bigger = realloc(p->framed, whole);
-        if (!bigger)
+    const unsigned char *framed = record;
+    size_t whole = record_head(f) + len + record_tail(f), used = 0;
+    if (whole > len) {
+        if (!framed_grow(p, whole))
             return MPP_ERROR;
-        p->framed = bigger;
-        p->framed_size = whole;
+        memcpy(p->framed + record_head(f), record, len);
+        record_frame(f, p->framed, len);
+        framed = p->framed;
     }
-    memcpy(p->framed + record_head(f), record, len);
-    record_frame(f, p->framed, len);
     /* A long record of which a part is under way is offered again until it is through: go on where it stopped. */
     if (s->long_left && s->long_whole != whole) {
         errno = EINVAL;
         return MPP_ERROR;
     }
     size_t sent = s->long_left ? whole - (size_t)s->long_left : 0;
-    return mpp_feed(p, stream, p->framed + sent, whole - sent, &used);
+    return s->buffer->push(p, s, framed + sent, whole - sent, &used);
+}
+
+mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    const mpp_stream_info *info = &s->declared->info;
+    errno = record_check(&info->format, info->max_record, record, len);
+    if (errno)
+        return MPP_ERROR;
+    if (produce_in_place(p, s, &info->format, record, len))
+        return MPP_OK;
+    return pending(p, s) ? blocked(p) : producer_push(p, s, record, len);
+}
+
+int mpp_overwriter_open(mpp_producer *p, unsigned stream, mpp_overwriter **w, mpp_error *err)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    const mpp_stream_info *info = &s->declared->info;
+    *w = NULL;
+    if (!s->buffer->overwrites)
+        return error_set(err, MPP_S_USAGE, 0,
+                         "stream '%s' can be full: its buffer is %s; mpp_try_produce() and mpp_produce_async() say so",
+                         info->name, mpp_buffer_text(info->buffer));
+    if (!framed_grow(p, record_head(&info->format) + info->max_record + record_tail(&info->format)))
+        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot produce into stream '%s'", info->name);
+    *w = &s->overwriter;
+    return 0;
+}
+
+void mpp_produce(mpp_overwriter *w, const void *record, size_t len)
+{
+    producer_stream *s = w->stream;
+    const mpp_stream_info *info = &s->declared->info;
+    if (record_check(&info->format, info->max_record, record, len) ||
+        producer_push(w->producer, s, record, len) == MPP_CLOSED)
+        count_add(&s->share->refused, 1);
+}
+
+mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    if (s->long_left)
+        return MPP_WOULD_BLOCK;
+    for (unsigned j = 0; j < s->registry.consumers; j++)
+        s->outlets[j].need = 0; /* nobody waits for that */
+    p->nobody_asked = false;
+    partition_sent(s, 0);
+    s->given_up++;
+    count_add(&endpoint_slot(&p->end, endpoint_lane_position(&p->end, stream))->given_up, 1);
+    return MPP_OK;
+}
+
+void mpp_no_wait(mpp_producer *p, bool on)
+{
+    p->no_wait = on;
 }
 
 /* ---- read(2) in place --------------------------------------------------------------------------- */
@@ -321,12 +417,15 @@ static ssize_t read_some(int fd, void *to, size_t n)
     return got;
 }
 
-static mpp_outcome too_long(const mpp_producer *p, uint64_t at, mpp_error *err)
+static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uint64_t at, mpp_error *err)
 {
+    const uint64_t most = s->declared->info.max_record;
     error_set(err, MPP_S_ERROR, 0,
-              "the record at offset %llu of its input is longer than the mesh's --max-record of "
-              "%llu bytes",
-              (unsigned long long)at, (unsigned long long)p->end.mesh->max_record);
+              most < p->end.mesh->max_record
+                  ? "the record at offset %llu of its input is longer than the %llu bytes that the stream's buffer can "
+                    "hold (a quarter of the mesh's --ring-size, and 256K)"
+                  : "the record at offset %llu of its input is longer than the mesh's --max-record of %llu bytes",
+              (unsigned long long)at, (unsigned long long)most);
     return MPP_ERROR;
 }
 
@@ -380,7 +479,7 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
     s->offset += (size_t)got;
     *n = (size_t)got;
     if (!good)
-        return too_long(p, start, err);
+        return too_long(p, s, start, err);
     if (o->len >= max / 2)
         outlet_publish(o, &p->end);
     return MPP_OK;
@@ -389,10 +488,10 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
 static bool buffer_grow(producer_stream *s)
 {
     size_t size = s->size ? s->size * 2 : FEED_BUFFER;
-    unsigned char *bigger = realloc(s->buffer, size);
+    unsigned char *bigger = realloc(s->input, size);
     if (!bigger)
         return false;
-    s->buffer = bigger;
+    s->input = bigger;
     s->size = size;
     return true;
 }
@@ -401,34 +500,48 @@ static void buffer_compact(producer_stream *s)
 {
     if (s->at == 0)
         return;
-    memmove(s->buffer, s->buffer + s->at, s->have - s->at);
+    memmove(s->input, s->input + s->at, s->have - s->at);
     s->offset += s->at;
     s->have -= s->at;
     s->at = 0;
     if (s->size > FEED_BUFFER && s->have <= FEED_BUFFER / 2) {
-        unsigned char *smaller = realloc(s->buffer, FEED_BUFFER);
+        unsigned char *smaller = realloc(s->input, FEED_BUFFER);
         if (smaller) {
-            s->buffer = smaller;
+            s->input = smaller;
             s->size = FEED_BUFFER;
         }
     }
+}
+
+/* The next record of the input goes nowhere. */
+static bool give_up_next(mpp_producer *p, producer_stream *s)
+{
+    size_t len;
+    if (mpp_give_up(p, s->stream) != MPP_OK || mpp_record_next(&s->declared->info.format, s->declared->info.max_record,
+                                                               s->input + s->at, s->have - s->at, &len) != MPP_OK)
+        return false;
+    s->at += len;
+    return true;
 }
 
 /* What was read before and is not in frames yet. */
 static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
 {
     size_t used;
-    mpp_outcome outcome = mpp_feed(p, s->stream, s->buffer + s->at, s->have - s->at, &used);
-    s->at += used;
+    mpp_outcome outcome;
+    do {
+        outcome = mpp_feed(p, s->stream, s->input + s->at, s->have - s->at, &used);
+        s->at += used;
+    } while (outcome == MPP_WOULD_BLOCK && p->no_wait && give_up_next(p, s));
     if (outcome == MPP_ERROR)
-        return too_long(p, s->offset + s->at, err);
+        return too_long(p, s, s->offset + s->at, err);
     return outcome;
 }
 
 /* Several consumers: the input is read into a buffer and partitioned from there. */
 static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
 {
-    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : state_of(p, s);
+    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : producer_state(p, s);
     if (outcome != MPP_OK)
         return outcome;
     buffer_compact(s);
@@ -438,7 +551,7 @@ static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, si
     }
     size_t want = s->size - s->have;
     want = limit && limit < want ? limit : want;
-    ssize_t got = read_some(fd, s->buffer + s->have, want);
+    ssize_t got = read_some(fd, s->input + s->have, want);
     if (got < 0)
         return read_failed(p, err);
     s->have += (size_t)got;
@@ -451,10 +564,12 @@ mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, siz
 {
     producer_stream *s = producer_stream_of(p, stream);
     *n = 0;
-    mpp_outcome outcome = state_of(p, s);
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome == MPP_OK && pending(p, s))
+        outcome = blocked(p);
     if (outcome != MPP_OK)
         return outcome;
-    return s->registry.consumers == 1 ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
+    return producer_in_place(p, s) ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
 }
 
 static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
@@ -504,17 +619,19 @@ static mpp_outcome end_buffered(mpp_producer *p, producer_stream *s, mpp_error *
         error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for the last record");
         return MPP_ERROR;
     }
-    s->buffer[s->have++] = s->split.format.delimiter;
+    s->input[s->have++] = s->split.format.delimiter;
     return feed_buffered(p, s, err);
 }
 
 mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    mpp_outcome outcome = state_of(p, s);
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome == MPP_OK && pending(p, s))
+        outcome = blocked(p);
     if (outcome != MPP_OK)
         return outcome;
-    outcome = s->registry.consumers == 1 ? end_in_place(p, s, err) : end_buffered(p, s, err);
+    outcome = producer_in_place(p, s) ? end_in_place(p, s, err) : end_buffered(p, s, err);
     if (outcome == MPP_OK) {
         s->offset = 0;
         s->have = s->at = 0;
@@ -527,12 +644,14 @@ mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    if (len > frame_max(p)) {
-        errno = EMSGSIZE;
+    if (len > frame_max(p) || s->buffer->overwrites) {
+        errno = s->buffer->overwrites ? EINVAL : EMSGSIZE;
         return MPP_ERROR;
     }
     if (!s->registry.running || registry_has_enough(&s->registry, consumer))
-        return state_of(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
+        return producer_state(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
+    if (pending(p, s))
+        return blocked(p);
     outlet *o = &s->outlets[consumer];
     if (o->len)
         outlet_publish(o, &p->end);

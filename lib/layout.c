@@ -19,6 +19,8 @@ static const char *out_of_bounds(const layout *l)
         return "lanes";
     if (l->ring_size < LAYOUT_RING_MIN || l->ring_size > LAYOUT_RING_MAX || (l->ring_size & (l->ring_size - 1)) != 0)
         return "ring size";
+    if (l->buffers > l->streams || (l->buffers && l->lanes != l->streams))
+        return "buffers";
     return NULL;
 }
 
@@ -27,7 +29,8 @@ bool layout_compute(layout *l, const char **field)
     *field = out_of_bounds(l);
     if (*field)
         return false;
-    /* No sum can wrap: 2^16 streams x 2^8 x 2^8 participants x 2^30 bytes of ring are 2^62. */
+    /* No sum can wrap: 2^16 streams x 2^8 x 2^8 participants x 2^30 bytes of ring are 2^62, and
+     * their areas 2^54 and a bit. */
     uint64_t channels = (uint64_t)l->lanes * l->producers * l->consumers;
     l->lane_streams = (l->streams + l->lanes - 1) / l->lanes;
     l->controls = 4 * l->lane_streams;
@@ -40,7 +43,10 @@ bool layout_compute(layout *l, const char **field)
     l->channel_stride = align(sizeof(layout_channel) + (uint64_t)l->controls * sizeof(layout_control) +
                                   (uint64_t)l->lane_streams * sizeof(layout_end),
                               LINE);
-    l->rings_at = align(l->channels_at + channels * l->channel_stride, PAGE);
-    l->segment_size = l->rings_at + channels * l->ring_size;
+    l->buffers_at = l->channels_at + channels * l->channel_stride;
+    l->buffer_stride = sizeof(layout_buffer) + (uint64_t)l->producers * sizeof(layout_share);
+    l->rings_at = align(l->buffers_at + l->buffers * l->buffer_stride, PAGE);
+    l->areas_at = l->rings_at + channels * l->ring_size;
+    l->segment_size = layout_area_offset(l, l->buffers, 0);
     return true;
 }

@@ -6,9 +6,11 @@
  *   slots        layout_slot      x L x (P + C): lane by lane, producers before consumers
  *   requests     u32              x C x S: the last run that consumer j has asked of stream s
  *   channels     layout_channel   x L x P x C, each followed by its control ring and its ends
+ *   buffers      layout_buffer    x O, for the streams whose buffer overwrites, each followed by P x layout_share
  *   rings        bytes            x L x P x C, ring_size each, page aligned; one producer's lie together
+ *   areas        bytes            x O x (P + 1), ring_size each: tapes, or boxes of a mailbox
  *
- * Everything before the rings is reserved when the mesh is made, a producer's rings when it attaches.  No
+ * Everything before the rings is reserved when the mesh is made, a producer's rings and areas when it attaches.  No
  * pointers: offsets follow from the geometry, by layout_compute() alone.  Each field names its writer (W), its
  * readers (R) and its rule.  A field without a remark is written before magic and never changes.
  */
@@ -21,7 +23,7 @@
 #include <stdatomic.h>
 
 #define LAYOUT_MAGIC UINT64_C(0x316873656d70706d) /* "mppmesh1", little endian */
-enum { LAYOUT_VERSION = 2 };
+enum { LAYOUT_VERSION = 3 };
 
 enum {
     LAYOUT_RING_MIN = 1 << 16,
@@ -43,6 +45,7 @@ typedef struct layout_header {
     uint32_t producers, consumers, streams, lanes;
     uint64_t ring_size, max_record, segment_size;
     uint32_t texts_size;
+    uint32_t buffers;     /* streams whose buffer overwrites */
     int32_t watch_pid;    /* 0: none */
     uint64_t watch_start; /* its start time, so that a reused pid is not mistaken for it */
     int64_t created_ns;   /* CLOCK_REALTIME */
@@ -67,7 +70,8 @@ typedef struct layout_stream {
     uint32_t separator;
     uint32_t key_at, key_size;       /* in texts; 0 bytes: no key */
     uint32_t bounds_at, bounds_size; /* in texts: the boundaries of a range partition */
-    uint8_t pad[128 - 64 - 9 * 4];
+    uint32_t buffer;                 /* mpp_buffer_kind */
+    uint8_t pad[128 - 64 - 10 * 4];
 } layout_stream;
 static_assert(sizeof(layout_stream) == 128, "stream");
 
@@ -105,9 +109,11 @@ typedef struct layout_slot {
 #define ENDPOINT_COUNTER(name, kind, unit, prose) _Atomic uint64_t name;
 #include "counters.def"
 
+    uint8_t pad2[56];
+
     layout_cause cause; /* written before [F1], read after [F2]; never changes once header.cause names it */
 } layout_slot;
-static_assert(sizeof(layout_slot) == 704, "slot");
+static_assert(sizeof(layout_slot) == 768, "slot");
 static_assert(offsetof(layout_slot, armed) == 64, "the doorbell's line");
 
 /* A control message: consumer -> producer.  stream_id is the PHYSICAL id, (logical << 16) | producer: the
@@ -161,6 +167,46 @@ static_assert(offsetof(layout_channel, read) == 128, "the consumer's line");
 
 #define LAYOUT_NEVER UINT64_MAX
 
+/* ---- buffers that overwrite: beside the channels, never in them; each stream has a lane to itself ---- */
+
+/* What a stream's producers share.  slot is a mailbox's (mailbox.h): which box holds the value, whose it is, and
+ * whether it has been taken.  W: producers exchange [X1], consumers CAS [X2]. */
+typedef struct layout_buffer {
+    _Alignas(128) _Atomic uint64_t slot;
+    _Atomic uint32_t awaited; /* 1: a reader may be asleep.  W: readers 1 before [D1], writers exchange to 0 [D2] */
+    uint8_t pad[128 - 12];
+} layout_buffer;
+static_assert(sizeof(layout_buffer) == 128, "buffer");
+
+/* One producer's share of such a stream.  W: that producer, all of it.  The first three are a tape's (tape.h). */
+typedef struct layout_share {
+    _Alignas(128) _Atomic uint64_t oldest; /* frames before it may be overwritten.  Before [O1].  R: after [O2] */
+    _Atomic uint64_t write;                /* bytes ever published, release [W1].  R: acquire [W2] */
+    _Atomic uint64_t newest; /* where the last frame begins, + 1; 0: none.  After write, release [W1].  R: [W2] */
+    _Atomic uint32_t state;  /* LAYOUT_NONE, RUNNING, ENDED or FAILED.  release [E1].  R: acquire [E2] */
+    uint32_t pad0;
+#define SHARE_COUNTER(name, kind, unit, prose) _Atomic uint64_t name;
+#include "counters.def"
+} layout_share;
+static_assert(sizeof(layout_share) == 128, "share");
+
+/* The unit on a tape and in a box, padded to 8 bytes: whole records. */
+typedef struct layout_value {
+    uint64_t number; /* of its first record, from 0 */
+    uint32_t len, records;
+} layout_value;
+static_assert(sizeof(layout_value) == 16, "value");
+
+static inline uint64_t layout_value_size(uint64_t payload)
+{
+    return sizeof(layout_value) + ((payload + 7) & ~UINT64_C(7));
+}
+/* The size of a mailbox's boxes, and the most that a value takes on a tape. */
+static inline uint64_t layout_box_size(uint64_t ring_size)
+{
+    return ring_size / 4 < 256 << 10 ? ring_size / 4 : 256 << 10;
+}
+
 /* The unit in a data ring, padded to 8 bytes.  stream_id is the PHYSICAL id.  The top bit of len: the frame's
  * last record goes on in the stream's next frame. */
 typedef struct layout_frame {
@@ -181,13 +227,15 @@ typedef struct layout {
     unsigned producers, consumers, streams, lanes;
     uint64_t ring_size;
     uint32_t texts_size;
+    unsigned buffers;      /* streams whose buffer overwrites; if any, L is S */
     unsigned lane_streams; /* streams in the fullest lane */
     unsigned controls;     /* capacity of a control ring; control.h says why it is enough */
     unsigned slots;        /* L x (P + C) */
-    uint64_t streams_at, texts_at, slots_at, requests_at, channels_at, channel_stride, rings_at, segment_size;
+    uint64_t streams_at, texts_at, slots_at, requests_at, channels_at, channel_stride, buffers_at, buffer_stride;
+    uint64_t rings_at, areas_at, segment_size;
 } layout;
 
-/* Fill in what follows from producers .. texts_size.  false: out of bounds (field names which). */
+/* Fill in what follows from producers .. buffers.  false: out of bounds (field names which). */
 bool layout_compute(layout *l, const char **field);
 
 static inline uint32_t layout_physical(unsigned stream, unsigned producer)
@@ -225,6 +273,19 @@ static inline layout_end *layout_end_of(const layout *l, layout_channel *c, unsi
 static inline uint64_t layout_ring_offset(const layout *l, uint64_t channel_number)
 {
     return l->rings_at + channel_number * l->ring_size;
+}
+static inline layout_buffer *layout_buffer_at(const layout *l, void *base, unsigned number)
+{
+    return (layout_buffer *)((char *)base + l->buffers_at + number * l->buffer_stride);
+}
+static inline layout_share *layout_share_of(layout_buffer *b, unsigned producer)
+{
+    return (layout_share *)(b + 1) + producer;
+}
+/* The tape of producer `at`.  A mailbox has boxes of layout_box_size() one after the other from area 0 on. */
+static inline uint64_t layout_area_offset(const layout *l, unsigned number, unsigned at)
+{
+    return l->areas_at + ((uint64_t)number * (l->producers + 1) + at) * l->ring_size;
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "doorbell.h"
 #include "error.h"
 #include "liveness.h"
+#include "mailbox.h"
 #include "record.h"
 
 #include <errno.h>
@@ -86,6 +87,33 @@ static int key_make(const char *text, char separator, key *k, mpp_error *err)
     return 0;
 }
 
+const char *mpp_buffer_text(mpp_buffer_kind kind)
+{
+    static const char *const names[] = {"bounded", "ring", "latest", "mailbox"};
+    return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
+}
+
+/* What decides where records go has no say where they are overwritten. */
+static int buffer_check(const mpp_stream_options *o, mpp_error *err)
+{
+    if (o->buffer == MPP_BOUNDED)
+        return 0;
+    if (o->buffer > MPP_MAILBOX)
+        return error_set(err, MPP_S_USAGE, 0, "stream '%s': no kind of buffer %u", o->name, o->buffer);
+    if (o->key || o->partition)
+        return error_set(
+            err, MPP_S_USAGE, 0,
+            "stream '%s': a buffer of kind '%s' has no %s: every reader sees all of it; give it to bounded "
+            "streams only, after their names",
+            o->name, mpp_buffer_text(o->buffer), o->key ? "key" : "partition");
+    return 0;
+}
+
+static mpp_partition_kind partition_of_buffer(mpp_buffer_kind kind)
+{
+    return kind == MPP_MAILBOX ? MPP_ANY : MPP_BROADCAST;
+}
+
 static int stream_make(const mpp_stream_options *o, unsigned consumers, uint64_t max_record, layout_stream *s, texts *t,
                        mpp_error *err)
 {
@@ -102,8 +130,11 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, uint64_t
     key_ranges r;
     mpp_partition_kind kind = MPP_HASH;
     const char *bounds;
-    if (key_make(o->key, o->separator, &k, err) < 0 || partition_parse(o, &kind, &bounds, err) < 0)
+    if (buffer_check(o, err) < 0 || key_make(o->key, o->separator, &k, err) < 0 ||
+        partition_parse(o, &kind, &bounds, err) < 0)
         return -1;
+    if (o->buffer != MPP_BOUNDED)
+        kind = partition_of_buffer(o->buffer);
     if (kind == MPP_RANGE) {
         if (key_ranges_parse(bounds, &k, consumers, &r, err) < 0)
             return -1;
@@ -113,6 +144,7 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, uint64_t
                          .delimiter = o->format.delimiter,
                          .size = o->format.size,
                          .partition = (uint32_t)kind,
+                         .buffer = (uint32_t)o->buffer,
                          .separator = (unsigned char)o->separator};
     strcpy(s->name, o->name);
     if (!texts_add(t, o->key, &s->key_at, &s->key_size) || !texts_add(t, bounds, &s->bounds_at, &s->bounds_size))
@@ -159,15 +191,27 @@ static uint64_t ring_size_default(uint64_t channels)
     return size;
 }
 
+static unsigned overwriting(const mpp_mesh_options *o)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < o->n_streams; i++)
+        n += o->streams[i].buffer != MPP_BOUNDED;
+    return n;
+}
+
 static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, mpp_error *err)
 {
     unsigned streams = o->n_streams ? o->n_streams : 1;
+    if (o->lanes && overwriting(o))
+        return error_set(err, MPP_S_USAGE, 0,
+                         "--lanes is for meshes whose streams are all bounded: one that is overwritten shares no lane");
     *l = (layout){.producers = o->producers,
                   .consumers = o->consumers,
                   .streams = streams,
                   .lanes = o->lanes ? o->lanes : streams,
                   .ring_size = o->ring_size,
-                  .texts_size = texts_size};
+                  .texts_size = texts_size,
+                  .buffers = overwriting(o)};
     if (l->ring_size == 0)
         l->ring_size = ring_size_default((uint64_t)l->producers * l->consumers * l->lanes);
     const char *field;
@@ -212,6 +256,20 @@ static int socket_directory(const layout *l, const char *short_id, char *directo
     return 0;
 }
 
+static int values_fit(const mpp_mesh_options *o, const layout *l, mpp_error *err)
+{
+    const uint64_t most = layout_box_size(l->ring_size) - sizeof(layout_value);
+    for (unsigned i = 0; i < o->n_streams; i++) {
+        const mpp_stream_options *s = &o->streams[i];
+        if (s->buffer != MPP_BOUNDED && s->format.kind == MPP_FIXED && s->format.size > most)
+            return error_set(err, MPP_S_USAGE, 0,
+                             "stream '%s': a buffer of kind '%s' holds records of at most %llu bytes, a quarter of "
+                             "--ring-size (and 256K); not of %u",
+                             s->name, mpp_buffer_text(s->buffer), (unsigned long long)most, s->format.size);
+    }
+    return 0;
+}
+
 static int header_make(const mpp_mesh_options *o, const layout *l, layout_header *h, char *id, mpp_error *err)
 {
     char text[37], short_id[13];
@@ -240,6 +298,7 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
     h->max_record = o->max_record ? o->max_record : LAYOUT_MAX_RECORD;
     h->segment_size = l->segment_size;
     h->texts_size = l->texts_size;
+    h->buffers = l->buffers;
     h->watch_pid = o->pid;
     h->created_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     if (h->max_record > LAYOUT_MAX_RECORD_MAX)
@@ -252,6 +311,12 @@ static void channels_make(const layout *l, void *base)
     uint64_t n = (uint64_t)l->lanes * l->producers * l->consumers;
     for (uint64_t i = 0; i < n; i++)
         store_relaxed(&layout_channel_at(l, base, i)->want, LAYOUT_NEVER);
+}
+
+static void buffers_make(const layout *l, void *base)
+{
+    for (unsigned i = 0; i < l->buffers; i++)
+        store_relaxed(&layout_buffer_at(l, base, i)->slot, mailbox_empty(l->producers));
 }
 
 static int publish(segment *s, const char *id, mpp_error *err)
@@ -279,7 +344,7 @@ static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, cha
     if (o->producers < 1 || o->producers > MPP_PARTICIPANTS_MAX || o->consumers < 1 ||
         o->consumers > MPP_PARTICIPANTS_MAX)
         return geometry(o, 0, &l, err);
-    if (streams_make(o, streams, n, t, err) < 0 || geometry(o, t->size, &l, err) < 0 ||
+    if (streams_make(o, streams, n, t, err) < 0 || geometry(o, t->size, &l, err) < 0 || values_fit(o, &l, err) < 0 ||
         header_make(o, &l, &header, id, err) < 0 || segment_create(l.segment_size, l.rings_at, &s, err) < 0)
         return -1;
     char *base = segment_base(s);
@@ -288,6 +353,7 @@ static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, cha
     if (t->size)
         memcpy(base + l.texts_at, t->data, t->size);
     channels_make(&l, base);
+    buffers_make(&l, base);
     store_release(&((layout_header *)base)->magic, LAYOUT_MAGIC); /* [M1] the last word */
     int result = publish(s, id, err);
     segment_close(&s);
@@ -326,7 +392,8 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
                     .streams = h->streams,
                     .lanes = h->lanes,
                     .ring_size = h->ring_size,
-                    .texts_size = h->texts_size};
+                    .texts_size = h->texts_size,
+                    .buffers = h->buffers};
     const char *field;
     if (!layout_compute(&m->l, &field))
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's %s is out of bounds", m->id, field);
@@ -363,7 +430,7 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
     s.name[MPP_NAME_MAX] = 0;
     mpp_format format = {(mpp_format_kind)s.kind, (unsigned char)s.delimiter, s.size};
     if (!name_valid(s.name) || !record_format_valid(&format) || s.partition > MPP_BROADCAST || s.separator > 255 ||
-        s.delimiter > 255)
+        s.delimiter > 255 || s.buffer > MPP_MAILBOX)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: entry %u of its stream table", m->id, i);
     char *text = text_copy(m, s.key_at, s.key_size);
     char *bounds = text_copy(m, s.bounds_at, s.bounds_size);
@@ -372,7 +439,9 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
                                   .partition = (mpp_partition_kind)s.partition,
                                   .key = s.key_size ? text : NULL,
                                   .separator = (char)s.separator,
-                                  .lane = i % m->l.lanes};
+                                  .lane = i % m->l.lanes,
+                                  .buffer = (mpp_buffer_kind)s.buffer,
+                                  .max_record = m->max_record};
     bool ok = text && bounds && out->info.name && key_make(text, (char)s.separator, &out->key, NULL) == 0;
     if (ok && s.partition == MPP_RANGE)
         ok = key_ranges_parse(bounds, &out->key, m->l.consumers, &out->ranges, NULL) == 0;
@@ -382,6 +451,23 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
     return ok ? 0
               : error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: key or partition of stream '%s'", m->id,
                           s.name);
+}
+
+/* Number the buffers that overwrite, and bound what they can hold. */
+static int buffers_open(mpp_mesh *m, mpp_error *err)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->l.streams; i++) {
+        mpp_stream_info *info = &m->streams[i].info;
+        const uint64_t most = layout_box_size(m->l.ring_size) - sizeof(layout_value) - record_head(&info->format) -
+                              record_tail(&info->format);
+        if (info->buffer == MPP_BOUNDED)
+            continue;
+        m->streams[i].buffer = n++;
+        info->max_record = info->max_record < most ? info->max_record : most;
+    }
+    return n == m->l.buffers ? 0
+                             : error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's buffers", m->id);
 }
 
 static int map(mpp_mesh *m, mpp_error *err)
@@ -424,7 +510,7 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
     for (unsigned i = 0; i < m->l.streams; i++)
         if (stream_open(m, i, err) < 0)
             return -1;
-    return 0;
+    return buffers_open(m, err);
 }
 
 static int open_mesh(const char *id, bool copied, mpp_mesh **mesh, mpp_error *err)
@@ -577,14 +663,14 @@ bool mesh_cause_final(const mpp_mesh *m)
 bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
 {
     uint32_t word = mesh_cause_word(m);
-    if (word == 0)
+    if (word == 0 && m->own.status == 0)
         return false;
     if (word == LAYOUT_REMOVED) {
         error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove)", m->id);
         cause->final = true;
         return true;
     }
-    const layout_cause *c = cause_of(m);
+    const layout_cause *c = word ? cause_of(m) : &m->own;
     if (!c) {
         error_set(cause, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its cause names slot %u", m->id, word - 1);
         return true;
@@ -657,15 +743,25 @@ bool mesh_complete(const mpp_mesh *m)
     return true;
 }
 
+/* Does nothing more come from this slot?  A producer's last run may go on when every consumer has finished it, but where
+ * its buffer overwrites: there consumers come and go, and it alone decides. */
+static bool slot_over(const mpp_mesh *m, unsigned number)
+{
+    const layout_slot *s = mesh_slot(m, number);
+    const uint32_t state = load_acquire(&s->state); /* [L2] */
+    const unsigned both = m->l.producers + m->l.consumers;
+    if (number % both >= m->l.producers)
+        return state != LAYOUT_LIVE && slot_used(m, number);
+    if (mesh_overwrites(m, number / both))
+        return state != LAYOUT_LIVE && state != LAYOUT_FREE;
+    return state != LAYOUT_LIVE || !load_relaxed(&s->owes);
+}
+
 bool mesh_finished(const mpp_mesh *m)
 {
-    unsigned both = m->l.producers + m->l.consumers;
-    for (unsigned i = 0; i < m->l.slots; i++) {
-        layout_slot *s = mesh_slot(m, i);
-        bool live = load_acquire(&s->state) == LAYOUT_LIVE; /* [L2] */
-        if (i % both < m->l.producers ? live && load_relaxed(&s->owes) : live || !slot_used(m, i))
+    for (unsigned i = 0; i < m->l.slots; i++)
+        if (!slot_over(m, i))
             return false;
-    }
     return true;
 }
 

@@ -12,6 +12,7 @@ typedef struct mesh_stream {
     mpp_stream_info info; /* strings are ours */
     key key;
     key_ranges ranges; /* MPP_RANGE */
+    unsigned buffer;   /* the number of its layout_buffer, when its buffer overwrites */
 } mesh_stream;
 
 struct mpp_mesh {
@@ -27,7 +28,8 @@ struct mpp_mesh {
     pid_t watch_pid;
     uint64_t watch_start;
     bool keep;
-    bool copied; /* base is a copy of our own, that mesh_look() has made */
+    bool copied;      /* base is a copy of our own, that mesh_look() has made */
+    layout_cause own; /* why a reader of ours failed alone (endpoint.h); status 0: none did */
     mesh_stream *streams;
 };
 
@@ -47,6 +49,16 @@ static inline layout_channel *mesh_channel(const mpp_mesh *m, unsigned lane, uns
     return layout_channel_at(&m->l, m->base, layout_channel_number(&m->l, lane, producer, consumer));
 }
 
+/* Does the buffer of the lane's stream overwrite?  Such a stream has its lane to itself. */
+static inline bool mesh_overwrites(const mpp_mesh *m, unsigned lane)
+{
+    return m->l.buffers && m->streams[lane].info.buffer != MPP_BOUNDED;
+}
+static inline layout_buffer *mesh_buffer(const mpp_mesh *m, unsigned stream)
+{
+    return layout_buffer_at(&m->l, m->base, m->streams[stream].buffer);
+}
+
 /* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one.  true: it is. */
 bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause);
 /* The root cause's slot + 1, LAYOUT_REMOVED, or 0 [F2]. */
@@ -64,7 +76,7 @@ bool mesh_owed(const mpp_mesh *m, unsigned lane, unsigned consumer);
 bool mesh_deserted(mpp_mesh *m);
 /* Every slot that anybody could still come for has been used. */
 bool mesh_complete(const mpp_mesh *m);
-/* Every consumer has finished and no producer owes a run. */
+/* Every consumer has finished, no producer owes a run, and where buffers overwrite every producer has come and gone. */
 bool mesh_finished(const mpp_mesh *m);
 
 /* Remove segment, sockets and directory; sockets first, the segment's name last, so that a directory never stands

@@ -74,6 +74,17 @@ typedef enum mpp_partition_kind {
     MPP_BROADCAST,   /* to every consumer */
 } mpp_partition_kind;
 
+/* What happens when nobody reads.  The kinds that overwrite never make a producer wait: they lie beside the channels, one
+ * for each stream and producer (a mailbox for each stream), readers keep cursors of their own, nobody needs to ask for
+ * anything, and no partition, key or lane applies.  A reader of theirs that dies or fails does so alone. */
+typedef enum mpp_buffer_kind {
+    MPP_BOUNDED = 0, /* every record; a producer waits while its ring is full */
+    MPP_RING,        /* drops the oldest: every record that the reader was in time for, and how many it was not */
+    MPP_LATEST,      /* one value for each producer: the newest; a new reader sees the current one once */
+    MPP_MAILBOX,     /* one slot: each value at most once, to one of the consumers; a newer one replaces one unread */
+} mpp_buffer_kind;
+const char *mpp_buffer_text(mpp_buffer_kind kind); /* "bounded" */
+
 /* One stream as it is declared.  Strings are borrowed for the call only. */
 typedef struct mpp_stream_options {
     const char *name;
@@ -81,6 +92,7 @@ typedef struct mpp_stream_options {
     const char *key;       /* as in `mpp-create -k`: "2", "2nr,1"; NULL: the stream has no key */
     char separator;        /* between fields */
     const char *partition; /* as in `mpp-create -P`; NULL: "hash" with a key, else "round-robin" */
+    mpp_buffer_kind buffer;
 } mpp_stream_options;
 
 /* One stream of an open mesh.  Owned by the mesh handle. */
@@ -91,6 +103,8 @@ typedef struct mpp_stream_info {
     const char *key; /* NULL when the stream has none */
     char separator;
     unsigned lane;
+    mpp_buffer_kind buffer;
+    uint64_t max_record; /* bytes, framing not counted: the mesh's, or what such a buffer can hold */
 } mpp_stream_info;
 
 /* A whole record in [p, p + n).  *len: its bytes, delimiter or length prefix included.
@@ -213,12 +227,89 @@ void mpp_begin(mpp_producer *p, unsigned stream);
  * run, or nobody is left to ask; MPP_GONE.  Call it whenever mpp_wait() returns, and now and then between. */
 mpp_outcome mpp_service(mpp_producer *p);
 
-/* One record (without delimiter or prefix), to whom the stream's partition says.  Batched: it travels when a
+/* Producing comes in three strengths.
+ *
+ *   mpp_produce()        now, and it cannot fail: for streams whose buffer overwrites, by a producer that must never wait
+ *   mpp_try_produce()    now or not at all: for a producer that has something else to do, or can drop the record
+ *   mpp_produce_async()  accepted now, through when there is room: for a producer that has many under way and no buffer
+ *                        of its own, or a buffer that does I/O
+ */
+
+/* mpp_produce(): pick it for telemetry, state, commands - what is worth nothing once there is newer.
+ *
+ *     mpp_overwriter *w;
+ *     if (mpp_overwriter_open(p, stream, &w, &err) < 0)     // a stream that can be full is refused here
+ *         die(&err);
+ *     for (;;) {
+ *         size_t n = measure(text, sizeof text);
+ *         mpp_produce(w, text, n);                          // readers that sleep are woken
+ *         if (mpp_service(p) != MPP_OK)                     // now and then: is the mesh still there?
+ *             break;
+ *     }
+ *     mpp_end(p, stream);
+ *
+ * Only such a stream has an overwriter, so that nobody can call it on one that would have to wait: -1 with *err
+ * (MPP_S_USAGE).  It belongs to the producer, and goes with it.
+ * mpp_produce: one record, published when the call returns.  It is of the stream's format and at most
+ * mpp_stream_info.max_record bytes long: what is not is left out, and counted as refused.  After mpp_end() all are. */
+typedef struct mpp_overwriter mpp_overwriter;
+int mpp_overwriter_open(mpp_producer *p, unsigned stream, mpp_overwriter **w, mpp_error *err);
+void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
+
+/* mpp_try_produce(): pick it when you can do something better than wait.
+ *
+ *     switch (mpp_try_produce(p, stream, record, len)) {
+ *     case MPP_OK:          break;                          // it is on its way
+ *     case MPP_WOULD_BLOCK: mpp_give_up(p, stream);         // count it as dropped, or keep it and ...
+ *                           break;                          // ... mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0)
+ *     case MPP_CLOSED:      return 0;                       // every consumer has enough
+ *     case MPP_GONE:        mpp_mesh_cause(m, &err); ...    // something failed
+ *     case MPP_ERROR:       perror("not a record");
+ *     }
+ *
+ * One record (without delimiter or prefix), to whom the stream's partition says.  Batched: it travels when a
  * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's; one longer
  * than a frame may be under way in part, then no other can go before it), MPP_CLOSED, MPP_GONE; MPP_ERROR with errno
  * EINVAL: not a record of the stream's format, or not the long one that is under way,
  * EMSGSIZE: longer than the mesh's max_record. */
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len);
+/* After MPP_WOULD_BLOCK: the record will not be offered again.  It is counted, and round robin goes on with the next
+ * consumer.  MPP_OK; MPP_WOULD_BLOCK: a part of it is under way, so it must be. */
+mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream);
+/* Before the first record: mpp_fill() gives up what finds no room, and no record is begun before there is room for all of
+ * it (so one longer than a ring is always given up). */
+void mpp_no_wait(mpp_producer *p, bool on);
+
+/* mpp_produce_async(): pick it to have many records under way and one place where they complete.
+ *
+ *     mpp_operation op[N];                                  // and their records: lent until each is complete
+ *     for (i = 0; i < N; i++)
+ *         if (mpp_produce_async(p, stream, record[i], len[i], &op[i]) != MPP_OK)
+ *             break;                                        // not accepted: closed, gone, not a record
+ *     while (mpp_poll(p, &op[N - 1], &err) == MPP_WOULD_BLOCK) // in order: the last one is through when all are
+ *         mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0);     // or poll(2) on mpp_producer_fd() between arm and disarm
+ *
+ * MPP_OK: accepted; it completes in the order of acceptance, in mpp_poll(), mpp_service(), or here if it can.  Nothing
+ * that is produced into the stream later overtakes it: other calls say MPP_WOULD_BLOCK while one is pending.
+ * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(): not accepted.  On a buffer that overwrites it is
+ * complete at once, with success. */
+typedef struct mpp_operation {
+    void *user;         /* the caller's; not looked at */
+    const void *record; /* from here on the library's */
+    size_t len;
+    unsigned stream;
+    mpp_outcome outcome; /* MPP_WOULD_BLOCK while pending; read it by mpp_poll() */
+    uint64_t step;       /* what a buffer with an async push of its own keeps here */
+    struct mpp_operation *next;
+} mpp_operation;
+mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *record, size_t len, mpp_operation *op);
+/* MPP_OK: it went through (as far as mpp_try_produce() does).  MPP_WOULD_BLOCK: pending; mpp_wait() returns when it is
+ * worth another look.  MPP_ERROR: it failed, *err says why; so has the producer with it (mpp_producer_fail()), and what
+ * was accepted behind it ends as MPP_GONE.  MPP_CLOSED: cancelled; the run has ended, or every consumer has enough.
+ * After anything but MPP_WOULD_BLOCK, operation and record are the caller's again. */
+mpp_outcome mpp_poll(mpp_producer *p, mpp_operation *op, mpp_error *err);
+/* Take it back: MPP_CLOSED, and it never appears; or what mpp_poll() would say, when it has come too far. */
+mpp_outcome mpp_operation_cancel(mpp_producer *p, mpp_operation *op);
 
 /* The whole records at the start of [data, data + n), framing included.  *used: the bytes that were taken, by
  * every outcome.  MPP_OK: no whole record is left; otherwise as mpp_try_produce(). */
@@ -237,7 +328,7 @@ mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err);
 /* Zero copy, to one consumer and without partition: room for one frame of `len` bytes at *data, valid until
  * the commit; the caller fills it with whole records (framing included) and commits at most len bytes.
  * mpp_reserve: MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED (this consumer has enough), MPP_GONE;
- * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max().  mpp_commit publishes, or drops what the consumer has
+ * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max(); EINVAL: the stream's buffer overwrites.  mpp_commit publishes, or drops what the consumer has
  * cancelled since.  Between the two nothing else may be produced to this consumer in the stream's lane. */
 size_t mpp_frame_max(const mpp_producer *p);
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data);
@@ -255,10 +346,11 @@ void mpp_producer_count(mpp_producer *p, bool on);
 
 /* Of one stream, over all its runs. */
 typedef struct mpp_totals {
-    uint64_t records; /* UINT64_MAX: not counted */
-    uint64_t bytes;   /* framing included */
-    uint64_t no_key;  /* records without a field of the key */
-    uint64_t dropped; /* records for consumers that had enough */
+    uint64_t records;  /* UINT64_MAX: not counted */
+    uint64_t bytes;    /* framing included */
+    uint64_t no_key;   /* records without a field of the key */
+    uint64_t dropped;  /* records for consumers that had enough */
+    uint64_t given_up; /* records that mpp_give_up() was told of */
 } mpp_totals;
 void mpp_producer_totals(const mpp_producer *p, unsigned stream, mpp_totals *t);
 
@@ -274,6 +366,9 @@ typedef struct mpp_batch {
     const unsigned char *data; /* may still be in shared memory: check what you read, and read it once */
     size_t len;
     unsigned producer, stream;
+    uint64_t
+        missed; /* records of this producer that were overwritten before we read them, between the last batch (for a
+                      * reader that came late, the beginning) and this one */
 } mpp_batch;
 
 int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer **c, mpp_error *err);
@@ -281,7 +376,8 @@ unsigned mpp_consumer_index(const mpp_consumer *c);
 /* Detach and clear *c: streams that were started and have not ended are cancelled. */
 void mpp_consumer_detach(mpp_consumer **c);
 
-/* Ask every producer for the next run of the stream.  MPP_OK, also in a mesh that has failed: what was published for us
+/* Ask every producer for the next run of the stream; where its buffer overwrites nobody needs to be asked, and reading
+ * begins with what there is.  MPP_OK, also in a mesh that has failed: what was published for us
  * is ours to have, then mpp_next() says MPP_GONE; MPP_WOULD_BLOCK: the run before is not over everywhere yet; MPP_GONE:
  * it never will be, or the mesh was called off. */
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream);

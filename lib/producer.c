@@ -35,10 +35,14 @@ static int streams_open(mpp_producer *p, mpp_error *err)
         producer_stream *s = &p->streams[i];
         s->stream = e->streams[i];
         s->declared = &e->mesh->streams[s->stream];
+        s->buffer = buffer_of(s->declared->info.buffer);
+        s->overwriter = (struct mpp_overwriter){p, s};
         s->outlets = &p->outlets[endpoint_lane_position(e, s->stream) * e->n_peers];
-        splitter_init(&s->split, &s->declared->info.format, e->mesh->max_record);
-        if (registry_init(&s->registry, e->n_peers, p->runs) < 0)
+        splitter_init(&s->split, &s->declared->info.format, s->declared->info.max_record);
+        if (registry_init(&s->registry, e->n_peers, s->buffer->overwrites ? 1 : p->runs) < 0)
             return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach a producer");
+        if (s->buffer->open && s->buffer->open(p, s, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -48,8 +52,11 @@ static void producer_free(mpp_producer *p)
     for (unsigned i = 0; i < p->n_outlets; i++)
         outlet_close(&p->outlets[i]);
     for (unsigned i = 0; i < p->n_streams; i++) {
-        registry_free(&p->streams[i].registry);
-        free(p->streams[i].buffer);
+        producer_stream *s = &p->streams[i];
+        registry_free(&s->registry);
+        if (s->buffer && s->buffer->close)
+            s->buffer->close(s);
+        free(s->input);
     }
     free(p->streams);
     free(p->outlets);
@@ -97,6 +104,8 @@ void mpp_producer_detach(mpp_producer **pp)
     if (!p)
         return;
     for (unsigned i = 0; i < p->n_streams; i++)
+        operations_close(p, &p->streams[i], MPP_GONE);
+    for (unsigned i = 0; i < p->n_streams; i++)
         if (p->streams[i].registry.running && mesh_cause_word(p->end.mesh) == 0)
             endpoint_fail(&p->end, MPP_S_FAILED, false, "producer %u (pid %d) left before its stream '%s' ended",
                           p->end.index, (int)getpid(), p->streams[i].declared->info.name);
@@ -139,9 +148,12 @@ void mpp_producer_count(mpp_producer *p, bool on)
 void mpp_producer_totals(const mpp_producer *p, unsigned stream, mpp_totals *t)
 {
     const producer_stream *s = producer_stream_of(p, stream);
-    bool uncounted = s->registry.consumers == 1 && s->declared->info.format.kind == MPP_DELIMITED && !p->counting;
-    *t = (mpp_totals){
-        .records = uncounted ? UINT64_MAX : s->records, .bytes = s->bytes, .no_key = s->no_key, .dropped = s->dropped};
+    bool uncounted = producer_in_place(p, s) && s->declared->info.format.kind == MPP_DELIMITED && !p->counting;
+    *t = (mpp_totals){.records = uncounted ? UINT64_MAX : s->records,
+                      .bytes = s->bytes,
+                      .no_key = s->no_key,
+                      .dropped = s->dropped,
+                      .given_up = s->given_up};
 }
 
 /* ---- the control service ------------------------------------------------------------------------ */
@@ -177,6 +189,8 @@ static bool take_message(mpp_producer *p, unsigned lane_position, unsigned j, co
         return false;
     if (!s || endpoint_lane_position(&p->end, logical) != lane_position) /* a lane mate that we do not serve */
         return logical % p->end.mesh->l.lanes == p->end.lanes[lane_position];
+    if (s->buffer->overwrites) /* it needs none */
+        return false;
     if (!registry_message(&s->registry, j, m->type, m->run))
         return false;
     if (m->type == LAYOUT_CANCEL)
@@ -219,7 +233,8 @@ static void look_at_consumers(mpp_producer *p)
             continue;
         take_messages(p);
         for (unsigned k = 0; k < p->n_streams; k++)
-            if (p->streams[k].outlets == o - o->consumer && registry_left(&p->streams[k].registry, o->consumer))
+            if (p->streams[k].outlets == o - o->consumer && !p->streams[k].buffer->overwrites &&
+                registry_left(&p->streams[k].registry, o->consumer))
                 consumer_has_enough(p, &p->streams[k], o->consumer);
     }
 }
@@ -247,25 +262,30 @@ static bool drained(mpp_producer *p, producer_stream *s)
     return all;
 }
 
-static void begin(mpp_producer *p, producer_stream *s)
+void bounded_begin(mpp_producer *p, producer_stream *s)
+{
+    for (unsigned j = 0; j < s->registry.consumers; j++)
+        if (!registry_has_enough(&s->registry, j))
+            outlet_begin(&s->outlets[j], &p->end, s->stream, s->registry.run);
+}
+
+void producer_begin(mpp_producer *p, producer_stream *s)
 {
     registry *r = &s->registry;
     mpp_error err;
     r->run++;
     r->running = true;
     forget_input(s);
-    for (unsigned j = 0; j < r->consumers; j++)
-        if (!registry_has_enough(r, j))
-            outlet_begin(&s->outlets[j], &p->end, s->stream, r->run);
+    s->buffer->begin(p, s);
     if (s->source.start && s->source.start(s->source.arg, s->stream, r->run, &err) < 0)
         mpp_producer_fail(p, &err);
 }
 
 static void stop(mpp_producer *p, producer_stream *s)
 {
-    (void)p;
     s->registry.running = false;
     forget_input(s);
+    operations_close(p, s, MPP_CLOSED);
     if (s->source.stop)
         s->source.stop(s->source.arg, s->stream, s->registry.run);
 }
@@ -273,12 +293,18 @@ static void stop(mpp_producer *p, producer_stream *s)
 static void move_stream(mpp_producer *p, producer_stream *s)
 {
     registry *r = &s->registry;
+    operations_advance(p, s);
+    if (s->buffer->overwrites) { /* asked or not; a caller without a source begins with its first record */
+        if (r->run == 0 && s->registered && !p->over)
+            producer_begin(p, s);
+        return;
+    }
     if (r->running && registry_unwanted(r, r->run))
         stop(p, s);
     while (!r->running && !registry_finished(r) && registry_unwanted(r, r->run + 1))
         r->run++; /* asked and cancelled by all before it began */
     if (!p->over && registry_wanted(r) && drained(p, s))
-        begin(p, s);
+        producer_begin(p, s);
 }
 
 static void stop_all(mpp_producer *p)
@@ -311,13 +337,19 @@ mpp_outcome mpp_service(mpp_producer *p)
 
 /* ---- ending ------------------------------------------------------------------------------------- */
 
-static void end_all(mpp_producer *p, producer_stream *s, unsigned state)
+void bounded_end(mpp_producer *p, producer_stream *s, unsigned state)
 {
     for (unsigned j = 0; j < s->registry.consumers; j++)
         if (!registry_has_enough(&s->registry, j)) {
             outlet_end(&s->outlets[j], &p->end, s->stream, s->registry.run, state);
             outlet_bell(&s->outlets[j], &p->end);
         }
+}
+
+static void end_run(mpp_producer *p, producer_stream *s, unsigned state)
+{
+    operations_close(p, s, state == LAYOUT_FAILED ? MPP_GONE : MPP_CLOSED);
+    s->buffer->end(p, s, state);
     s->registry.running = false;
 }
 
@@ -326,7 +358,7 @@ void mpp_end(mpp_producer *p, unsigned stream)
     producer_stream *s = producer_stream_of(p, stream);
     if (!s->registry.running)
         return;
-    end_all(p, s, LAYOUT_ENDED);
+    end_run(p, s, LAYOUT_ENDED);
     forget_input(s);
     if (registry_finished(&s->registry)) {
         bool owes = false;
@@ -347,7 +379,7 @@ bool mpp_producer_fail(mpp_producer *p, const mpp_error *err)
     mpp_flush(p);
     for (unsigned i = 0; i < p->n_streams; i++)
         if (p->streams[i].registry.running)
-            end_all(p, &p->streams[i], LAYOUT_FAILED);
+            end_run(p, &p->streams[i], LAYOUT_FAILED);
     mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT
                             ? err->status
                             : MPP_S_FAILED;
@@ -360,7 +392,7 @@ void producer_unasked(mpp_producer *p)
     p->over = true;
     for (unsigned i = 0; i < p->n_streams; i++) {
         producer_stream *s = &p->streams[i];
-        for (unsigned j = 0; s->registry.run == 0 && j < s->registry.consumers; j++)
+        for (unsigned j = 0; s->registry.run == 0 && !s->buffer->overwrites && j < s->registry.consumers; j++)
             outlet_end(&s->outlets[j], &p->end, s->stream, 1, LAYOUT_UNASKED);
     }
 }
@@ -377,6 +409,9 @@ void mpp_flush(mpp_producer *p)
 
 void producer_arm(mpp_producer *p)
 {
+    p->news = false;
+    for (unsigned i = 0; i < p->n_streams; i++)
+        operations_advance(p, &p->streams[i]); /* or say what it waits for */
     mpp_flush(p);
     for (unsigned i = 0; i < p->n_outlets; i++)
         outlet_want(&p->outlets[i]);
@@ -386,7 +421,8 @@ bool producer_ready(mpp_producer *p)
 {
     if (p->end.barrier) /* nothing is begun before everybody is there */
         return endpoint_gone(&p->end) || endpoint_everybody(&p->end);
-    if (mail_of(p) != p->mail_seen || (!p->closed && load_acquire(&p->end.mesh->header->closed)) || /* [K2] */
+    if (p->news || mail_of(p) != p->mail_seen ||
+        (!p->closed && load_acquire(&p->end.mesh->header->closed)) || /* [K2] */
         endpoint_gone(&p->end))
         return true;
     for (unsigned i = 0; i < p->n_outlets; i++)

@@ -2,13 +2,17 @@
 #ifndef PRODUCER_H
 #define PRODUCER_H
 
+#include "buffer.h"
+#include "mailbox.h"
 #include "outlet.h"
 #include "registry.h"
 #include "splitter.h"
+#include "tape.h"
 
 typedef struct producer_stream {
     unsigned stream;
     const mesh_stream *declared;
+    const buffer *buffer;
     outlet *outlets; /* of its lane, one for each consumer */
     registry registry;
     mpp_source source;
@@ -21,12 +25,25 @@ typedef struct producer_stream {
     uint64_t long_whole; /* of how many */
     int long_target;
 
-    splitter split;        /* of what was read by mpp_fill */
-    unsigned char *buffer; /* read and not fed yet */
+    splitter split;       /* of what was read by mpp_fill */
+    unsigned char *input; /* read and not fed yet */
     size_t size, have, at;
-    uint64_t offset; /* of buffer[0], or of the next read, in this input */
+    uint64_t offset; /* of input[0], or of the next read, in this input */
 
-    uint64_t records, bytes, no_key, dropped;
+    mpp_operation *pending, *pending_last; /* mpp_produce_async, in order */
+
+    /* Where the buffer overwrites. */
+    struct mpp_overwriter {
+        mpp_producer *producer;
+        struct producer_stream *stream;
+    } overwriter;
+    layout_share *share;
+    unsigned char *area; /* mapped twice */
+    uint64_t area_size;
+    tape_writer tape;
+    mailbox box;
+
+    uint64_t records, bytes, no_key, dropped, given_up;
 } producer_stream;
 
 struct mpp_producer {
@@ -39,11 +56,14 @@ struct mpp_producer {
     uint32_t peers_seen; /* when we last looked who had left */
     unsigned runs;
     bool counting, over;
-    bool closed;           /* mpp_service() has said so */
-    bool nobody_asked;     /* a record that anybody may have waits for somebody who wants it */
-    int64_t idle_since_ns; /* since when nobody was there to ask, 0: somebody is */
+    bool no_wait;              /* mpp_no_wait() */
+    bool news;                 /* an operation is complete, or has failed ... */
+    mpp_error operation_error; /* ... with this */
+    bool closed;               /* mpp_service() has said so */
+    bool nobody_asked;         /* a record that anybody may have waits for somebody who wants it */
+    int64_t idle_since_ns;     /* since when nobody was there to ask, 0: somebody is */
     key_scratch scratch;
-    unsigned char *framed; /* mpp_try_produce: the record with its framing */
+    unsigned char *framed; /* producer_push: the record with its framing */
     size_t framed_size;
 };
 
@@ -53,6 +73,12 @@ static inline producer_stream *producer_stream_of(const mpp_producer *p, unsigne
         if (p->streams[i].stream == stream)
             return &p->streams[i];
     return NULL;
+}
+
+/* Is input read straight into the one ring that there is? */
+static inline bool producer_in_place(const mpp_producer *p, const producer_stream *s)
+{
+    return s->registry.consumers == 1 && !s->buffer->overwrites && !p->no_wait;
 }
 
 /* To which consumer the record goes; -1: to all.  PARTITION_BLOCKED: `any`, and nobody has room. */
@@ -70,6 +96,23 @@ static inline void partition_sent(producer_stream *s, size_t len)
     s->turn++;
     s->favour -= s->favour < len ? s->favour : len;
 }
+
+/* May a record be produced now?  MPP_OK, MPP_CLOSED, MPP_GONE. */
+mpp_outcome producer_state(mpp_producer *p, const producer_stream *s);
+/* The stream's next run begins. */
+void producer_begin(mpp_producer *p, producer_stream *s);
+/* One record, past what is pending. */
+mpp_outcome producer_push(mpp_producer *p, producer_stream *s, const void *record, size_t len);
+
+/* What buffer.h's table has for channels. */
+void bounded_begin(mpp_producer *p, producer_stream *s);
+void bounded_end(mpp_producer *p, producer_stream *s, unsigned state);
+mpp_outcome bounded_push(mpp_producer *p, producer_stream *s, const void *data, size_t n, size_t *used);
+
+/* Move on what is pending (operation.c); true: all of it is through. */
+bool operations_advance(mpp_producer *p, producer_stream *s);
+/* It never will be. */
+void operations_close(mpp_producer *p, producer_stream *s, mpp_outcome outcome);
 
 /* For wait.c: what the endpoint waits for. */
 void producer_arm(mpp_producer *p);   /* publish and tell all, say which space is wanted */

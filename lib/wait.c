@@ -72,6 +72,8 @@ static void arm_producer(mpp_producer *p, mpp_activity activity, int fd)
     outlet *o = producer_blocked(p);
     for (unsigned i = 0; i < p->n_outlets; i++)
         progress += p->outlets[i].ring.write;
+    for (unsigned i = 0; i < p->n_streams; i++)
+        progress += p->streams[i].records;
     if (o)
         say(&p->end, MPP_WAITING_SPACE, o->lane, o->consumer + 1, progress, -1);
     else
@@ -83,7 +85,7 @@ static void arm_producer(mpp_producer *p, mpp_activity activity, int fd)
 static void arm_consumer(mpp_consumer *c, mpp_activity activity, int fd)
 {
     unsigned lane = 0;
-    uint64_t progress = 0;
+    uint64_t progress = c->taken;
     consumer_arm(c);
     bool hungry = consumer_hungry(c);
     int awaited = hungry ? consumer_awaited(c, &lane) : -1;
