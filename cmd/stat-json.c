@@ -103,6 +103,20 @@ static json_t *stream(const mpp_stream_info *s)
     set(o, "key", text_or_null(s->key));
     set(o, "separator", number((unsigned char)s->separator));
     set(o, "lane", number(s->lane));
+    set(o, "buffer", text(mpp_buffer_text(s->buffer)));
+    set(o, "max_record", number(s->max_record));
+    return o;
+}
+
+static json_t *share(const mpp_share *s)
+{
+    json_t *o = json_object(), *counted = json_object();
+    set(o, "stream", number(s->stream));
+    set(o, "producer", number(s->producer));
+    set(o, "state", text(s->state));
+#define SHARE_COUNTER(name, kind, unit, prose) set(counted, #name, number(s->counters.name));
+#include "counters.def"
+    set(o, "counters", counted);
     return o;
 }
 
@@ -153,6 +167,7 @@ static json_t *channel(const stat_mesh *m, const mpp_channel *c)
     set(o, "producer", number(c->producer));
     set(o, "consumer", number(c->consumer));
     set(o, "fill", number(c->fill));
+    set(o, "behind", c->behind == UINT64_MAX ? json_null() : number(c->behind));
     set(o, "rate", per_second(rates.bytes));
     set(o, "records_rate", per_second(rates.records));
     set(o, "counters", counters(&c->counters));
@@ -276,13 +291,15 @@ static json_t *totals(const mpp_snapshot *s)
 static void set_detail(json_t *o, const stat_mesh *m)
 {
     const mpp_snapshot *s = m->now;
-    json_t *streams = json_array(), *endpoints = json_array(), *channels = json_array();
+    json_t *streams = json_array(), *endpoints = json_array(), *channels = json_array(), *shares = json_array();
     for (unsigned i = 0; i < s->n_streams; i++)
         append(streams, stream(&s->streams[i]));
     for (unsigned i = 0; i < s->n_participants; i++)
         append(endpoints, participant(&s->participants[i]));
     for (unsigned i = 0; i < s->n_channels; i++)
         append(channels, channel(m, &s->channels[i]));
+    for (unsigned i = 0; i < s->n_shares; i++)
+        append(shares, share(&s->shares[i]));
     set(o, "taken_ns", json_integer(s->taken_ns));
     set(o, "ring_size", number(s->ring_size));
     set(o, "max_record", number(s->max_record));
@@ -292,6 +309,7 @@ static void set_detail(json_t *o, const stat_mesh *m)
     set(o, "streams", streams);
     set(o, "endpoints", endpoints);
     set(o, "channels", channels);
+    set(o, "buffers", shares);
     set(o, "verdicts", verdicts(m->verdict));
     set(o, "totals", totals(s));
     set(o, "limits", limits(s));

@@ -2,6 +2,7 @@
 #include "stat.h"
 
 #include "cli.h"
+#include "stat-buffers.h"
 #include "stat-limit.h"
 #include "stat-matrix.h"
 #include "stat-table.h"
@@ -217,7 +218,15 @@ static void show_records_rate(char *out, const column *c, const void *context, c
     text_rate(out, stat_channel_rates(context, row).records, text_count);
 }
 
+static void show_behind(char *out, const column *c, const void *context, const void *row)
+{
+    (void)c, (void)context;
+    if (((const mpp_channel *)row)->behind != UINT64_MAX)
+        text_count(out, ((const mpp_channel *)row)->behind);
+}
+
 static column channel_columns[] = {
+    {.name = "behind", .right = true, .cell = show_behind},
     {.name = "bar", .heading = "", .cell = show_bar},
     {.name = "channel", .cell = show_channel},
     {.name = "consumer", .right = true, .cell = show_unsigned, .offset = offsetof(mpp_channel, consumer)},
@@ -256,13 +265,14 @@ static bool tables_only; /* columns were asked for by name: nothing else is prin
 
 void stat_mesh_columns(const char *list, bool rates)
 {
-    table *const both[] = {&participants, &channels};
+    table *const both[] = {&participants, &channels, stat_buffers_table()};
     const bool bar = isatty(STDOUT_FILENO);
     table_init(&participants, participant_columns, sizeof participant_columns / sizeof *participant_columns);
     table_init(&channels, channel_columns, sizeof channel_columns / sizeof *channel_columns);
+    stat_buffers_init();
     tables_only = list != NULL;
     if (list) {
-        table_choose(both, 2, list);
+        table_choose(both, 3, list);
         return;
     }
     table_choose(both, 1, "participant,pid,state,since,activity,label");
@@ -270,6 +280,7 @@ void stat_mesh_columns(const char *list, bool rates)
     if (rates)
         table_choose(both + 1, 1, "rate,records_rate");
     table_choose(both + 1, 1, "high_water,records,bytes,frames,space_ns,data_ns");
+    table_choose(both + 2, 1, "buffer,kind,from,run,produced,produced_bytes,overwritten");
 }
 
 bool stat_mesh_has_rates(void)
@@ -288,12 +299,16 @@ typedef struct rows {
 static void print_table(const table *t, const stat_mesh *m, const rows *r, size_t most, FILE *out)
 {
     const void **all = cli_must(calloc(r->n + 1, sizeof *all));
-    for (size_t i = 0; i < r->n; i++)
-        all[i] = (const char *)r->first + i * r->size;
-    const size_t shown = table_cut(all, r->n, most, r->worse);
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        const void *row = (const char *)r->first + i * r->size;
+        if (tables_only || t != &channels || !stat_buffers_has(m->now, row))
+            all[n++] = row;
+    }
+    const size_t shown = table_cut(all, n, most, r->worse);
     table_print(t, m, all, shown, out);
-    if (shown < r->n)
-        fprintf(out, "%zu more %s; --all shows all %zu\n", r->n - shown, r->what, r->n);
+    if (shown < n)
+        fprintf(out, "%zu more %s; --all shows all %zu\n", n - shown, r->what, n);
     free(all);
 }
 
@@ -353,18 +368,32 @@ const char *stat_partition(mpp_partition_kind kind)
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
 }
 
+/* What a buffer does that overwrites. */
+static const char *stat_kind(mpp_buffer_kind kind)
+{
+    static const char *const texts[] = {
+        [MPP_RING] = "a ring that drops the oldest",
+        [MPP_LATEST] = "the latest of each producer",
+        [MPP_MAILBOX] = "a mailbox, each read once at most",
+    };
+    return kind < sizeof texts / sizeof *texts && texts[kind] ? texts[kind] : "unknown";
+}
+
 static void print_stream(const mpp_snapshot *s, const mpp_stream_info *stream, FILE *out)
 {
     char text[TEXT_CELL];
     text_clean(text, sizeof text, stream->name);
     fprintf(out, "stream %s: ", text);
     print_format(&stream->format, out);
-    fprintf(out, ", %s", stat_partition(stream->partition));
+    if (stream->buffer == MPP_BOUNDED)
+        fprintf(out, ", %s", stat_partition(stream->partition));
+    else
+        fprintf(out, ", %s", stat_kind(stream->buffer));
     if (stream->key) {
         text_clean(text, sizeof text, stream->key);
         fprintf(out, ", key %s", text);
     }
-    if (s->lanes > 1)
+    if (s->lanes > 1 && stream->buffer == MPP_BOUNDED)
         fprintf(out, ", lane %u", stream->lane);
     putc('\n', out);
 }
@@ -450,10 +479,19 @@ static void print_matrix(const mpp_snapshot *s, const stat_page *page)
     putc('\n', page->out);
 }
 
+/* Did anything go through a ring of a channel? */
+static bool has_channels(const mpp_snapshot *s)
+{
+    for (unsigned i = 0; i < s->n_channels; i++)
+        if (!stat_buffers_has(s, &s->channels[i]))
+            return true;
+    return false;
+}
+
 void stat_mesh_print(const stat_mesh *m, const stat_page *page)
 {
     const mpp_snapshot *s = m->now;
-    const bool with_channels = channels.n_shown > 0 && (tables_only || s->n_channels > 0);
+    const bool with_channels = channels.n_shown > 0 && (tables_only || has_channels(s));
     const bool matrix =
         !tables_only && !page->all && s->n_channels > TABLE_ROWS && (s->producers > 1 || s->consumers > 1);
     const size_t most = page->all ? SIZE_MAX : matrix ? TABLE_WORST : TABLE_ROWS;
@@ -472,4 +510,6 @@ void stat_mesh_print(const stat_mesh *m, const stat_page *page)
         print_matrix(s, page);
     if (with_channels)
         print_table(&channels, m, &of_channels, most, page->out);
+    if (!tables_only || stat_buffers_table()->n_shown > 0)
+        stat_buffers_print(m, most, !tables_only, page->out);
 }

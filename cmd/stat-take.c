@@ -58,7 +58,8 @@ static void drop_untouched(mpp_snapshot *s)
     unsigned kept = 0;
     for (unsigned i = 0; i < s->n_channels; i++) {
         const mpp_channel *c = &s->channels[i];
-        if (c->counters.bytes || c->fill || c->wanted || c->counters.space_waits || c->counters.dropped)
+        if (c->counters.bytes || c->fill || c->wanted || c->counters.space_waits || c->counters.dropped ||
+            c->counters.got || c->counters.missed)
             s->channels[kept++] = *c;
     }
     s->n_channels = kept;

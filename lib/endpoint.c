@@ -116,13 +116,6 @@ static void unwatch(endpoint *e, pid_t pid)
         }
 }
 
-/* Is it a reader's end of a stream whose buffer overwrites? */
-static bool spectates(const mpp_mesh *m, unsigned number)
-{
-    const unsigned both = m->l.producers + m->l.consumers;
-    return number % both >= m->l.producers && mesh_overwrites(m, number / both);
-}
-
 /* A slot that is LIVE and held by nobody.  What its owner published before is there for everybody to read: the lock
  * went after its last store.  Two finders may record it; the first is the root cause. */
 static void found_dead(endpoint *e, unsigned number)
@@ -130,7 +123,7 @@ static void found_dead(endpoint *e, unsigned number)
     uint32_t live = LAYOUT_LIVE;
     char who[96];
     cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1]; lost: somebody else found it */
-    if (spectates(e->mesh, number))
+    if (mesh_spectates(e->mesh, number))
         return;
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_fail(e, MPP_S_DIED, false, "%s died before its stream ended", who);
@@ -351,7 +344,7 @@ static int slots_ours(endpoint *e, mpp_error *err)
 {
     for (unsigned i = 0; i < e->n_lanes; i++) {
         uint32_t state = load_acquire(&endpoint_slot(e, i)->state); /* [L2]: its last owner's stores are over */
-        if (spectates(e->mesh, slot_number(e, i)))
+        if (mesh_spectates(e->mesh, slot_number(e, i)))
             continue;
         if (state == LAYOUT_LIVE || state == LAYOUT_DEAD)
             return refuse_dead(e, slot_number(e, i), err);

@@ -54,6 +54,12 @@ static inline bool mesh_overwrites(const mpp_mesh *m, unsigned lane)
 {
     return m->l.buffers && m->streams[lane].info.buffer != MPP_BOUNDED;
 }
+/* Is the slot a reader's end of such a stream? */
+static inline bool mesh_spectates(const mpp_mesh *m, unsigned number)
+{
+    const unsigned both = m->l.producers + m->l.consumers;
+    return number % both >= m->l.producers && mesh_overwrites(m, number / both);
+}
 static inline layout_buffer *mesh_buffer(const mpp_mesh *m, unsigned stream)
 {
     return layout_buffer_at(&m->l, m->base, m->streams[stream].buffer);

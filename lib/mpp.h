@@ -429,6 +429,18 @@ typedef struct mpp_counters {
 #include "counters.def"
 } mpp_counters;
 
+typedef struct mpp_share_counters {
+#define SHARE_COUNTER(name, kind, unit, prose) uint64_t name;
+#include "counters.def"
+} mpp_share_counters;
+
+/* A producer's share of a stream whose buffer overwrites. */
+typedef struct mpp_share {
+    unsigned stream, producer;
+    const char *state; /* "none" "running" "ended" "failed" */
+    mpp_share_counters counters;
+} mpp_share;
+
 typedef struct mpp_participant {
     char role; /* 'p' or 'c' */
     unsigned index, lane;
@@ -451,6 +463,8 @@ typedef struct mpp_channel {
     bool awaited;  /* its consumer sleeps for data of this producer, or last did, ... */
     bool needed;   /* ... and nobody else's would do */
     int head;      /* the stream whose bytes are the next to be read; -1: none, or it cannot be said */
+    uint64_t
+        behind; /* records that its consumer has yet to read or to miss, of a ring or latest; UINT64_MAX: of neither */
     mpp_counters counters;
 } mpp_channel;
 
@@ -474,6 +488,8 @@ typedef struct mpp_snapshot {
     unsigned n_participants;
     mpp_channel *channels; /* those with traffic, or that somebody waits for; sorted by lane, producer, consumer */
     unsigned n_channels;
+    mpp_share *shares; /* of all streams whose buffer overwrites, by stream and producer */
+    unsigned n_shares;
     mpp_mesh
         *mesh; /* for the calls that ask for a stream, mpp_mesh_where() and mpp_mesh_cause(); not to be attached to */
 } mpp_snapshot;

@@ -101,8 +101,8 @@ static void put(mpp_producer *p, producer_stream *s, const void *data, size_t n,
         endpoint_corrupt(&p->end, s->stream, 0, "the buffer that producers overwrite");
     s->records += records;
     s->bytes += n;
-    count_add(&s->share->records, records);
-    count_add(&s->share->bytes, n);
+    count_add(&s->share->produced, records);
+    count_add(&s->share->produced_bytes, n);
     count_add(&s->share->overwritten, overwritten);
 }
 

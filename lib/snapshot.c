@@ -72,6 +72,42 @@ static int head_of(const mpp_mesh *m, uint64_t number, uint64_t position)
     return (int)(f.stream_id >> 16);
 }
 
+static const layout_share *share_at(const mpp_mesh *m, unsigned stream, unsigned producer)
+{
+    return layout_share_of(mesh_buffer(m, stream), producer);
+}
+
+static uint64_t behind(const mpp_mesh *m, const mpp_channel *c)
+{
+    const mpp_buffer_kind kind = m->streams[c->lane].info.buffer;
+    if (!mesh_overwrites(m, c->lane) || kind == MPP_MAILBOX)
+        return UINT64_MAX;
+    const uint64_t produced = load_relaxed(&share_at(m, c->lane, c->producer)->produced);
+    const uint64_t past = c->counters.got + c->counters.missed;
+    return past < produced ? produced - past : 0;
+}
+
+static int take_shares(mpp_snapshot *s)
+{
+    static const char *const states[] = {
+        [LAYOUT_NONE] = "none", [LAYOUT_RUNNING] = "running", [LAYOUT_ENDED] = "ended", [LAYOUT_FAILED] = "failed"};
+    const mpp_mesh *m = s->mesh;
+    s->shares = calloc((size_t)m->l.buffers * m->l.producers + 1, sizeof *s->shares);
+    for (unsigned stream = 0; s->shares && stream < m->l.streams; stream++)
+        for (unsigned i = 0; mesh_overwrites(m, stream) && i < m->l.producers; i++) {
+            const layout_share *share = share_at(m, stream, i);
+            mpp_share *out = &s->shares[s->n_shares++];
+            const uint32_t state = load_relaxed(&share->state);
+            *out = (mpp_share){.stream = stream,
+                               .producer = i,
+                               .state =
+                                   state < sizeof states / sizeof *states && states[state] ? states[state] : "corrupt"};
+#define SHARE_COUNTER(name, kind, unit, prose) out->counters.name = load_relaxed(&share->name);
+#include "counters.def"
+        }
+    return s->shares ? 0 : -1;
+}
+
 /* false: nothing happened there, and nobody waits. */
 static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
 {
@@ -92,7 +128,9 @@ static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
         out->head = head_of(m, number, read);
     else if (out->fill)
         out->head = (int)out->lane;
-    return write != 0 || out->wanted || out->awaited || out->counters.space_waits || out->counters.dropped;
+    out->behind = behind(m, out);
+    return write != 0 || out->wanted || out->awaited || out->counters.space_waits || out->counters.dropped ||
+           out->counters.got || out->counters.missed;
 }
 
 static int take_channels(mpp_snapshot *s)
@@ -138,7 +176,7 @@ static const char *garbage_of(const mpp_snapshot *s)
     for (unsigned i = 0; i < s->n_participants; i++) {
         if (strcmp(s->participants[i].state, "live") == 0)
             return NULL;
-        dead |= strcmp(s->participants[i].state, "dead") == 0;
+        dead |= strcmp(s->participants[i].state, "dead") == 0 && !mesh_spectates(s->mesh, i);
     }
     if (mesh_watch_gone(s->mesh))
         return "the process that it was tied to (--pid) is gone";
@@ -171,7 +209,7 @@ static int take(mpp_snapshot *s, const char *id, mpp_error *err)
     s->keep = m->keep;
     s->streams = calloc(s->n_streams, sizeof *s->streams);
     s->participants = calloc(m->l.slots, sizeof *s->participants);
-    if (!s->streams || !s->participants || take_channels(s) < 0)
+    if (!s->streams || !s->participants || take_channels(s) < 0 || take_shares(s) < 0)
         return error_set(err, MPP_S_ERROR, ENOMEM, "a snapshot of mesh '%s'", id);
     for (unsigned i = 0; i < s->n_streams; i++)
         s->streams[i] = m->streams[i].info;
@@ -206,6 +244,7 @@ void mpp_snapshot_free(mpp_snapshot **sp)
     free(s->streams);
     free(s->participants);
     free(s->channels);
+    free(s->shares);
     free(s);
 }
 
