@@ -13,7 +13,7 @@ bool doorbell_path(char path[LAYOUT_SOCKET_PATH_MAX], const char *directory, cha
 {
     int n = lanes == 1 ? snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.sock", directory, role, index)
                        : snprintf(path, LAYOUT_SOCKET_PATH_MAX, "%s/%c%u.%u.sock", directory, role, index, lane);
-    return n > 0 && n < LAYOUT_SOCKET_PATH_MAX;
+    return (size_t)n < LAYOUT_SOCKET_PATH_MAX;
 }
 
 static struct sockaddr_un address(const char *path)

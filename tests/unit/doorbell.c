@@ -515,7 +515,7 @@ int main(void)
     const char *given = getenv("TOKENS");
     if (given)
         handovers = strtoull(given, NULL, 10);
-    harness_begin(given ? 3600 : 60);
+    harness_begin(given ? 3600 : 300);
     test_bells();
     test_own_loop();
     test_early_ring();

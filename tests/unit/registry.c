@@ -3,6 +3,8 @@
 #include "harness.h"
 #include "layout.h"
 
+#include <sys/resource.h>
+
 static registry open_registry(unsigned consumers, unsigned runs)
 {
     registry r;
@@ -196,10 +198,46 @@ static void test_random(void)
     ok(wrong == 0, "of random messages %u are accepted and %u refused, as the rules say", accepted, refused);
 }
 
+/* What is mapped, in bytes. */
+static rlim_t mapped(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f || fscanf(f, "%lu", &pages) != 1)
+        bail_out("no /proc/self/statm");
+    fclose(f);
+    return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Each of a registry's two tables then has 256M. */
+static bool opens_within(rlim_t room)
+{
+    struct rlimit before, less;
+    registry r;
+    getrlimit(RLIMIT_AS, &before);
+    less = (struct rlimit){mapped() + room, before.rlim_max};
+    if (setrlimit(RLIMIT_AS, &less) < 0)
+        bail_out("setrlimit: %s", strerror(errno));
+    bool opened = registry_init(&r, 64 << 20, 1) == 0;
+    setrlimit(RLIMIT_AS, &before);
+    registry_free(&r);
+    return opened;
+}
+
+static void test_no_memory(void)
+{
+    ok(opens_within(768 << 20), "with memory for both its tables a registry opens");
+    ok(!opens_within(384 << 20), "with memory for one it does not");
+    ok(!opens_within(128 << 20), "nor with memory for none");
+    ok(opens_within(768 << 20), "and what it had is free again");
+}
+
 int main(void)
 {
     tap_seed();
     watchdog(60, "the registry");
+    if (!HARNESS_SANITIZED) /* a sanitizer lives with no limit */
+        test_no_memory();
     test_idle();
     test_run();
     test_cancel();

@@ -1,0 +1,110 @@
+/* The doorbell when system calls are interrupted or refused: those that it makes are ours here, and say what a test wants.
+ * Bells that come through, and what comes of those that do not; the descriptors are as many afterwards as before. */
+#include "doorbell.h"
+#include "harness.h"
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+static struct {
+    unsigned interrupted; /* so many calls, EINTR */
+    unsigned full;        /* then so many of sendto, EAGAIN */
+    bool no_socket;       /* EMFILE */
+} kernel;
+
+static bool is_interrupted(void)
+{
+    if (kernel.interrupted == 0)
+        return false;
+    kernel.interrupted--;
+    errno = EINTR;
+    return true;
+}
+
+int socket(int domain, int type, int protocol)
+{
+    if (!kernel.no_socket)
+        return (int)syscall(SYS_socket, domain, type, protocol);
+    errno = EMFILE;
+    return -1;
+}
+
+ssize_t sendto(int fd, const void *data, size_t n, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+    if (is_interrupted())
+        return -1;
+    if (kernel.full == 0)
+        return syscall(SYS_sendto, fd, data, n, flags, to, to_len);
+    kernel.full--;
+    errno = EAGAIN;
+    return -1;
+}
+
+ssize_t recv(int fd, void *data, size_t n, int flags)
+{
+    return is_interrupted() ? -1 : syscall(SYS_recvfrom, fd, data, n, flags, NULL, NULL);
+}
+
+static unsigned descriptors(void)
+{
+    return harness_entries("/proc/self/fd", "", false);
+}
+
+static void test_ring(int from, const char *path, int listener)
+{
+    const unsigned before = descriptors();
+    kernel.interrupted = 3;
+    doorbell_ring(from, path);
+    ok(kernel.interrupted == 0 && doorbell_drain(listener) == 1,
+       "a bell is rung once, however often that is interrupted");
+    kernel.full = 1;
+    doorbell_ring(from, path);
+    ok(kernel.full == 0 && doorbell_drain(listener) == 1, "who has sent all that it may rings through another socket");
+    kernel.full = 2;
+    doorbell_ring(from, path);
+    ok(kernel.full == 0 && doorbell_drain(listener) == 0, "a listener that takes no more has been rung: that is all");
+    kernel.full = 1;
+    kernel.no_socket = true;
+    doorbell_ring(from, path);
+    kernel.no_socket = false;
+    ok(kernel.full == 0 && doorbell_drain(listener) == 0, "nor does it wait where there is no other socket");
+    doorbell_ring(from, path);
+    ok(doorbell_drain(listener) == 1 && descriptors() == before, "the next one rings, and no descriptor is left");
+}
+
+static void test_drain(int from, const char *path, int listener)
+{
+    for (unsigned i = 0; i < 3; i++)
+        doorbell_ring(from, path);
+    kernel.interrupted = 2;
+    ok(doorbell_drain(listener) == 3 && kernel.interrupted == 0,
+       "what rang is taken, however often that is interrupted");
+    ok(doorbell_drain(listener) == 0, "and then there is nothing");
+}
+
+static void test_bind(const char *path)
+{
+    kernel.no_socket = true;
+    ok(doorbell_bind(path) == -1 && errno == EMFILE && access(path, F_OK) == 0,
+       "without a socket a bell is left as it was");
+    kernel.no_socket = false;
+}
+
+int main(void)
+{
+    char path[LAYOUT_SOCKET_PATH_MAX];
+    harness_begin(60);
+    if (!doorbell_path(path, harness.directory, 'c', 0, 0, 1))
+        bail_out("the path is too long: %s", harness.directory);
+    int listener = doorbell_bind(path), from = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || from < 0)
+        bail_out("no sockets: %s", strerror(errno));
+    test_ring(from, path, listener);
+    test_drain(from, path, listener);
+    test_bind(path);
+    close(from);
+    close(listener);
+    unlink(path);
+    harness_end();
+    return done_testing();
+}
