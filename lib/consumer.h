@@ -17,6 +17,7 @@ typedef struct consumer_share {
 
 typedef struct consumer_stream {
     unsigned stream;
+    const mpp_format *format;
     inlet *inlets; /* of its lane, one for each producer */
     consumer_share *shares;
     unsigned run; /* the last one that was asked */
