@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,14 +192,14 @@ int input_create(const input_options *o, input **in, mpp_error *err)
 
 int input_parse_slice(const char *text, unsigned *part, unsigned *parts)
 {
-    unsigned k, n;
+    unsigned long long k, n; /* what so few digits can say fits */
     int used = 0;
     if (strspn(text, "0123456789/") != strlen(text) || strlen(text) > 12)
         return -1;
-    if (sscanf(text, "%u/%u%n", &k, &n, &used) != 2 || text[used] || k >= n)
+    if (sscanf(text, "%llu/%llu%n", &k, &n, &used) != 2 || text[used] || k >= n || n > UINT_MAX)
         return -1;
-    *part = k;
-    *parts = n;
+    *part = (unsigned)k;
+    *parts = (unsigned)n;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "control.h"
 #include "doorbell.h"
 #include "error.h"
+#include "record.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -224,8 +225,18 @@ static fate fate_of(const mpp_consumer *c, const consumer_stream *s, const inlet
     return FATE_OURS;
 }
 
-static bool hold(mpp_consumer *c, consumer_share *h, const inlet *i, const inlet_frame *f)
+/* What is no whole record is never handed out, whoever put it there. */
+static bool whole(mpp_consumer *c, const consumer_stream *s, const inlet *i, const unsigned char *p, size_t n)
 {
+    if (record_whole(&s->declared->info.format, p, n))
+        return true;
+    endpoint_corrupt(&c->end, i->lane, i->producer, "a frame that does not end where a record does");
+    return false;
+}
+
+static bool hold(mpp_consumer *c, const consumer_stream *s, const inlet *i, const inlet_frame *f)
+{
+    consumer_share *h = &s->shares[i->producer];
     uint64_t limit = c->end.mesh->max_record + 2 * c->end.mesh->l.ring_size;
     if (h->have + f->len > limit) {
         endpoint_corrupt(&c->end, i->lane, i->producer, "a record longer than the mesh's max_record");
@@ -243,6 +254,8 @@ static bool hold(mpp_consumer *c, consumer_share *h, const inlet *i, const inlet
         h->size = size;
     }
     memcpy(h->held + h->have, f->data, f->len);
+    if (!f->continued && !whole(c, s, i, h->held, h->have + f->len))
+        return false;
     h->have += f->len;
     h->whole = !f->continued;
     return true;
@@ -293,8 +306,8 @@ static share_state look(mpp_consumer *c, consumer_stream *s, unsigned producer, 
         if (owner != s || what != FATE_OURS)
             break; /* a lane mate's frame, or a later run's: only the end word can have news for us */
         if (!f->continued && h->have == 0)
-            return SHARE_READY;
-        if (!hold(c, h, i, f))
+            return whole(c, s, i, f->data, f->len) ? SHARE_READY : SHARE_FAILED;
+        if (!hold(c, s, i, f))
             return SHARE_FAILED;
         inlet_pass(i, &c->end, f->size);
         if (h->whole)
@@ -331,6 +344,8 @@ static bool take_quickly(consumer_stream *s, unsigned producer, mpp_batch *batch
     const uint64_t size = layout_frame_size(header.len);
     if (header.stream_id != layout_physical(s->stream, producer) || size > unread) /* a record that goes on is longer */
         return false;
+    if (!record_whole(&s->declared->info.format, ring_head(&i->ring) + sizeof header, header.len))
+        return false; /* look() says what it is */
     *batch = (mpp_batch){
         .data = ring_head(&i->ring) + sizeof header, .len = header.len, .producer = producer, .stream = s->stream};
     h->out = OUT_IN_PLACE;

@@ -681,6 +681,8 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
     cause->os_error = c->os_error;
     cause->final = c->final != 0;
     memcpy(cause->text, c->text, sizeof c->text - 1);
+    if (!cause->text[0]) /* whoever sets a cause has written why */
+        error_set(cause, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its cause, slot %u, says nothing", m->id, word - 1);
     for (char *p = cause->text; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = '?';

@@ -258,6 +258,10 @@ share_state overwriting_take(mpp_consumer *c, consumer_stream *s, unsigned produ
         return SHARE_FAILED;
     switch (copy(s, producer, &value, &missed)) {
     case TAPE_VALUE:
+        if (!record_whole(&s->declared->info.format, s->shares[producer].held, value.len)) {
+            endpoint_corrupt(&c->end, s->stream, producer, "a value that does not end where a record does");
+            return SHARE_FAILED;
+        }
         return hand_out(c, s, producer, &value, missed, batch);
     case TAPE_CORRUPT:
         endpoint_corrupt(&c->end, s->stream, producer, "a value in its buffer");

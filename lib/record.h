@@ -16,6 +16,17 @@
  * (framing not counted) stops the walk of prefixed formats at its start; the other formats do not look at max. */
 size_t record_last(const mpp_format *f, uint64_t max, const void *p, size_t n);
 
+/* Are these n bytes whole records, or, where the format has such, an empty one without its framing?  What is between is
+ * looked at in prefixed formats alone: in the others the last byte, or the length, tells. */
+static inline bool record_whole(const mpp_format *f, const unsigned char *p, size_t n)
+{
+    if (f->kind == MPP_DELIMITED)
+        return n == 0 || p[n - 1] == f->delimiter;
+    if (f->kind == MPP_FIXED)
+        return n == f->size || (n > 0 && n % f->size == 0);
+    return record_last(f, UINT64_MAX, p, n) == n;
+}
+
 /* A record of len bytes, as mpp_record_next says, without its framing: *body points into the record.  What is in
  * the framing is not looked at again. */
 void record_body(const mpp_format *f, const void *rec, size_t len, const unsigned char **body, size_t *n);

@@ -63,6 +63,16 @@ static void frame_len_just_too_long(rig *r)
 {
     first_frame(r)->len = (uint32_t)(load_relaxed(&channel(r)->write) - sizeof(layout_frame) + 1);
 }
+static void frame_that_ends_inside_a_record(rig *r)
+{
+    first_frame(r)->len -= 1; /* its padded size stays: the next frame is where it was */
+}
+static void long_record_without_its_end(rig *r)
+{
+    first_frame(r)->len |= LAYOUT_CONTINUED;
+    layout_frame *second = (layout_frame *)(void *)(r->p->outlets[0].ring.bytes + layout_frame_size(24));
+    second->len -= 1;
+}
 static void frame_of_another_producer(rig *r)
 {
     first_frame(r)->stream_id = layout_physical(0, 1);
@@ -250,6 +260,10 @@ static void cause_of_no_slot(rig *r)
 {
     store_release(&r->mesh->header->cause, r->mesh->l.slots + 1);
 }
+static void cause_without_a_text(rig *r)
+{
+    store_release(&r->mesh->header->cause, 1);
+}
 static void cause_far_away(rig *r)
 {
     store_release(&r->mesh->header->cause, UINT32_MAX - 1);
@@ -265,6 +279,8 @@ static const attack on_consumers[] = {
     {"a frame of 2^31 - 1 bytes", frame_len_max, "a frame's length"},
     {"a frame as long as the ring", frame_len_of_the_ring, "a frame's length"},
     {"a frame that is a byte too long", frame_len_just_too_long, "a frame's length"},
+    {"a frame that ends inside a record", frame_that_ends_inside_a_record, "where a record does"},
+    {"a record in parts that lacks its end", long_record_without_its_end, "where a record does"},
     {"a frame of another producer", frame_of_another_producer, "a frame's stream id"},
     {"a frame of no stream", frame_of_no_stream, "a frame's stream id"},
     {"a frame of stream 65535", frame_of_the_last_stream, "a frame's stream id"},
@@ -283,6 +299,7 @@ static const attack on_consumers[] = {
     {"an end far away", end_far_away, "the end of a run"},
     {"a beginning behind the data", begin_behind_the_data, "the beginning of a run"},
     {"a failure behind the data", failed_behind_the_data, "the end of a run"},
+    {"a cause that says nothing", cause_without_a_text, "its cause"},
     {"a cause that names no slot", cause_of_no_slot, "its cause"},
 };
 

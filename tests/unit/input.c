@@ -559,7 +559,8 @@ static void test_parse(void)
     unsigned k, n;
     ok(input_parse_slice("0/1", &k, &n) == 0 && k == 0 && n == 1, "0/1 is a slice");
     ok(input_parse_slice("15/16", &k, &n) == 0 && k == 15 && n == 16, "15/16 is a slice");
-    static const char *const wrong[] = {"", "1", "1/", "/2", "2/2", "-1/2", "1/2x", "1/2/3", "4294967296/4294967297"};
+    static const char *const wrong[] = {
+        "", "1", "1/", "/2", "2/2", "-1/2", "1/2x", "1/2/3", "4294967296/4294967297", "4294967297/5", "7/6666666666"};
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
         ok(input_parse_slice(wrong[i], &k, &n) < 0, "'%s' is none", wrong[i]);
 }

@@ -349,6 +349,24 @@ static bool stays_inside(const mpp_format *f, const unsigned char *p, size_t n)
     return record_last(f, ROOM, p, n) <= n && mpp_record_count(f, p, n) <= n;
 }
 
+static bool is_whole(const mpp_format *f, const void *data, size_t n)
+{
+    return record_whole(f, place(data, n), n);
+}
+
+static void test_whole(void)
+{
+    ok(is_whole(&LINES, "a\nb\n", 4) && is_whole(&ZERO, "a\0", 2) && !is_whole(&LINES, "a\nb", 3),
+       "lines are whole when the last byte ends one");
+    ok(is_whole(&FIXED, "1234567", 7) && is_whole(&FIXED, "12345671234567", 14) && !is_whole(&FIXED, "12345678", 8),
+       "fixed records are whole when there is no rest");
+    ok(is_whole(&LE, "\1\0\0\0a\0\0\0\0", 9) && is_whole(&BE, "\0\0\0\1a\0\0\0\0", 9) &&
+           !is_whole(&LE, "\1\0\0\0a\2\0\0\0b", 10) && !is_whole(&BE, "\0\0\0\1a\0\0", 7),
+       "prefixed ones when the last ends there");
+    ok(is_whole(&LINES, "", 0) && is_whole(&LE, "", 0) && is_whole(&BE, "", 0) && !is_whole(&FIXED, "", 0),
+       "and nothing is an empty record, which a fixed one cannot be");
+}
+
 static void test_hostile_writer(void)
 {
     enum { BYTES = 512 };
@@ -386,6 +404,7 @@ int main(void)
         test_framing(FORMATS[i].f, FORMATS[i].name);
         test_against_reference(FORMATS[i].f, FORMATS[i].name);
     }
+    test_whole();
     test_hostile_writer();
     return done_testing();
 }
