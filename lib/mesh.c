@@ -225,8 +225,10 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
         return -1;
     if (o->pid) {
         h->watch_start = liveness_start_time(o->pid);
-        if (!h->watch_start)
+        if (!h->watch_start && errno == ESRCH)
             return error_set(err, MPP_S_USAGE, 0, "there is no process %d (--pid)", (int)o->pid);
+        if (!h->watch_start)
+            return error_set(err, MPP_S_ERROR, errno, "cannot look at process %d (--pid)", (int)o->pid);
     }
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -330,9 +332,12 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
     const char *field;
     if (!layout_compute(&m->l, &field))
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's %s is out of bounds", m->id, field);
-    if (h->segment_size != m->l.segment_size || segment_size(m->segment) < m->l.segment_size)
+    uint64_t size;
+    if (segment_size(m->segment, &size) < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot look at mesh '%s'", m->id);
+    if (h->segment_size != m->l.segment_size || size < m->l.segment_size)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its segment has %llu bytes and should have %llu",
-                         m->id, (unsigned long long)segment_size(m->segment), (unsigned long long)m->l.segment_size);
+                         m->id, (unsigned long long)size, (unsigned long long)m->l.segment_size);
     if (h->max_record < 1 || h->max_record > LAYOUT_MAX_RECORD_MAX)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's max_record is out of bounds",
                          m->id);
@@ -410,6 +415,8 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
 {
     layout_header h;
     ssize_t n = segment_read(m->segment, 0, &h, sizeof h);
+    if (n < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot read mesh '%s'", m->id);
     if (n < (ssize_t)sizeof h)
         return error_set(err, MPP_S_CORRUPT, 0,
                          "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it", m->id);
@@ -607,7 +614,10 @@ bool mesh_watch_gone(const mpp_mesh *m)
 {
     if (!m->watch_pid)
         return false;
-    return liveness_start_time(m->watch_pid) != m->watch_start || liveness_state(m->watch_pid) == 'Z';
+    uint64_t start = liveness_start_time(m->watch_pid);
+    if (start == 0)
+        return errno == ESRCH;
+    return start != m->watch_start || liveness_state(m->watch_pid) == 'Z';
 }
 
 /* Nobody can come for this consumer's end any more when every producer of the lane left it unasked. */

@@ -31,7 +31,7 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     mpp_mesh *m;
     mpp_error why;
     if (mpp_mesh_open(id, &m, &why) < 0) {
-        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && unlink_segment(id)))
+        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id)))
             return 0;
         return error_set(err, why.status, 0, "%s", why.text);
     }
@@ -181,7 +181,7 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
     char **ids;
     int n = mpp_mesh_list(&ids), removed = 0;
     if (n < 0)
-        return error_set(err, MPP_S_ERROR, 0, "cannot list " SEGMENT_DIRECTORY);
+        return error_set(err, MPP_S_ERROR, errno, "cannot list " SEGMENT_DIRECTORY);
     for (int i = 0; i < n; i++) {
         removed += collect(ids[i], each, arg);
         free(ids[i]);
