@@ -56,7 +56,7 @@ bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, 
     va_start(ap, fmt);
     vsnprintf(cause.text, sizeof cause.text, fmt, ap);
     va_end(ap);
-    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause);
+    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0]);
 }
 
 void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *what)
@@ -235,7 +235,7 @@ static void announce(endpoint *e)
     add_release(&e->mesh->header->peers, 1); /* [P1] pairs with [P2] */
     full_fence();
     if (load_relaxed(&e->mesh->header->barrier)) { /* [B2] pairs with [B1] */
-        mesh_ring_all(e->mesh);
+        mesh_ring_all(e->mesh, e->sockets[0]);
         return;
     }
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
@@ -316,7 +316,7 @@ static int refuse_dead(endpoint *e, unsigned number, mpp_error *err)
     snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
     uint32_t live = LAYOUT_LIVE;
     cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1] */
-    mesh_cause_set(e->mesh, number, &cause);
+    mesh_cause_set(e->mesh, number, &cause, e->sockets[0]);
     return error_set(err, MPP_S_DIED, 0, "%s; its place cannot be taken", cause.text);
 }
 
@@ -607,7 +607,7 @@ void endpoint_leave(endpoint *e)
     full_fence(); /* [L3]: of two who leave at once, one at least sees the other's DONE */
     if (!load_acquire(&m->header->closed) && mesh_finished(m)) { /* [K2] */
         store_release(&m->header->closed, 1);                    /* [K1] pairs with [K2] */
-        mesh_ring_all(m);
+        mesh_ring_all(m, e->sockets[0]);
     }
     announce(e);
     bool over = load_acquire(&m->header->closed) || mesh_cause_word(m) != 0; /* [K2] */

@@ -556,7 +556,7 @@ uint32_t mesh_cause_word(const mpp_mesh *m)
     return load_acquire(&m->header->cause); /* [F2] pairs with [F1] */
 }
 
-bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause)
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from)
 {
     if (mesh_cause_word(m) != 0)
         return false;
@@ -565,7 +565,7 @@ bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause)
      * before is seen by who sees the cause.  A recorder that dies before this has recorded nothing. */
     uint32_t none = 0;
     bool first = cas(&m->header->cause, &none, number + 1);
-    mesh_ring_all(m);
+    mesh_ring_all(m, from);
     return first;
 }
 
@@ -728,15 +728,14 @@ void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from)
     }
 }
 
-void mesh_ring_all(const mpp_mesh *m)
+void mesh_ring_all(const mpp_mesh *m, int from)
 {
     full_fence(); /* what we have just stored, before we look at who may be there to miss it: as in announce() */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return; /* out of descriptors: our own death or leaving will tell them */
-    for (unsigned lane = 0; lane < m->l.lanes; lane++)
+    int fd = from >= 0 ? from : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    for (unsigned lane = 0; fd >= 0 && lane < m->l.lanes; lane++)
         mesh_ring_lane(m, lane, fd);
-    close(fd);
+    if (fd != from && fd >= 0)
+        close(fd);
 }
 
 void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size)

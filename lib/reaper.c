@@ -35,9 +35,17 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
             return 0;
         return error_set(err, why.status, 0, "%s", why.text);
     }
+    /* First what is needed to wake those who sleep in it: they could not be told afterwards. */
+    int bell = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (bell < 0) {
+        error_set(err, MPP_S_ERROR, errno, "cannot remove mesh '%s'", id);
+        mpp_mesh_close(&m);
+        return -1;
+    }
     uint32_t none = 0;
     cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
-    mesh_ring_all(m);
+    mesh_ring_all(m, bell);
+    close(bell);
     mesh_unlink(m);
     mpp_mesh_close(&m);
     return 0;
