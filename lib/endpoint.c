@@ -59,6 +59,24 @@ bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, 
     return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0]);
 }
 
+bool endpoint_cannot(endpoint *e, int os_error, const char *fmt, ...)
+{
+    layout_cause cause = {.status = MPP_S_FAILED, .os_error = os_error};
+    char what[256];
+    mpp_error why;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    error_set(&why, MPP_S_ERROR, os_error, "%s", what);
+    snprintf(cause.text, sizeof cause.text, "%s %u (pid %d): %.400s", role_name(e->role), e->index, (int)getpid(),
+             why.text);
+    if (e->settle)
+        e->settle(e);
+    e->failed = true;
+    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0]);
+}
+
 void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *what)
 {
     unsigned producer = e->role == 'p' ? e->index : peer, consumer = e->role == 'p' ? peer : e->index;
@@ -153,12 +171,10 @@ static void look_at(endpoint *e, unsigned lane_position, unsigned at)
         if (holder < 0 || holder == getpid())
             return;
         if (watch(e, holder) < 0 && errno != ESRCH) {
-            mpp_error why;
+            int saved = errno;
             char who[96];
             mesh_who(e->mesh, number, who, sizeof who);
-            error_set(&why, MPP_S_ERROR, errno, "cannot watch %s", who);
-            endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d): %.300s", role_name(e->role), e->index, (int)getpid(),
-                          why.text);
+            endpoint_cannot(e, saved, "cannot watch %s", who);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */
@@ -479,8 +495,7 @@ static void watch_tied(endpoint *e)
         return;
     int watched_it = watch(e, pid);
     if (watched_it < 0 && errno != ESRCH)
-        endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) cannot watch process %d (--pid): %s", role_name(e->role),
-                      e->index, (int)getpid(), (int)pid, strerror(errno));
+        endpoint_cannot(e, errno, "cannot watch process %d (--pid)", (int)pid);
     else if (watched_it < 0 || mesh_watch_gone(e->mesh))
         process_gone(e, pid);
 }

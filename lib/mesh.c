@@ -600,6 +600,9 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
     memset(cause, 0, sizeof *cause);
     cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status)status : MPP_S_FAILED;
     cause->os_error = c->os_error;
+    if (cause->status == MPP_S_FAILED && c->os_error &&
+        segment_holder(m->segment, LAYOUT_LOCK_SLOTS + word - 1) == getpid())
+        cause->status = MPP_S_ERROR; /* it was a call of ours that failed */
     cause->final = c->final != 0;
     memcpy(cause->text, c->text, sizeof c->text - 1);
     for (char *p = cause->text; *p; p++)
