@@ -27,19 +27,18 @@ static bool learned(int code)
     return code == MPP_S_FAILED || code == MPP_S_DIED;
 }
 
-/* One worker less; remember how the first one failed, rather one that failed by itself. */
-static void ended(pid_t *pids, unsigned n, pid_t pid, int how, int *status, bool (*known)(void *arg), void *arg)
+/* Worker i is no more; remember how the first one failed, rather one that failed by itself. */
+static void ended(pid_t *pids, unsigned n, unsigned i, int how, int *status, all_known *known, void *arg)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (pids[i] == pid)
-            pids[i] = 0;
+    pid_t pid = pids[i];
+    pids[i] = 0;
     int code = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
     if (code == 0 || (*status != 0 && !(learned(*status) && !learned(code))))
         return;
     *status = code;
     if (WIFSIGNALED(how) && !signals_caught())
         cli_warn("process %d was killed by signal %d (%s)", (int)pid, WTERMSIG(how), strsignal(WTERMSIG(how)));
-    else if (!WIFSIGNALED(how) && !known(arg))
+    if (!known(arg, i, WIFSIGNALED(how)))
         tell(pids, n, SIGTERM); /* it never got as far as the mesh, so the others would not learn of it */
 }
 
@@ -69,7 +68,7 @@ static bool any_left(const pid_t *pids, unsigned n)
 
 /* Workers end by themselves when their mesh does; here we only wait, for one of them to end or to be told something.
  * Other children, of a program that became us by exec, are none of our business. */
-static void supervise(pid_t *pids, unsigned n, int *status, bool (*known)(void *arg), void *arg)
+static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, void *arg)
 {
     struct pollfd *set = calloc(n + 1, sizeof *set);
     bool told = false;
@@ -89,7 +88,7 @@ static void supervise(pid_t *pids, unsigned n, int *status, bool (*known)(void *
                 continue;
             close(set[i].fd);
             set[i].fd = -1;
-            ended(pids, n, pids[i], how, status, known, arg);
+            ended(pids, n, i, how, status, known, arg);
         }
     }
     free(set);
@@ -105,7 +104,7 @@ static void become_worker(pid_t parent)
         cli_die(&err);
 }
 
-int all_fork(unsigned n, int *status, bool (*known)(void *arg), void *arg)
+int all_fork(unsigned n, int *status, all_known *known, void *arg)
 {
     pid_t parent = getpid(), *pids = calloc(n, sizeof *pids);
     *status = 0;

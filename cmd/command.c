@@ -33,7 +33,7 @@ typedef struct start {
 
 static int give(int fd, int as)
 {
-    return fd == as ? fcntl(fd, F_SETFD, 0) : dup2(fd, as);
+    return fd == as ? fcntl(fd, F_SETFD, 0) : io_dup(fd, as, 0);
 }
 
 static int give_null(void)
@@ -72,10 +72,9 @@ static int die_with(pid_t parent)
 static _Noreturn void child(const start *s)
 {
     signals_restore();
-    if (setpgid(0, 0) == 0 && die_with(s->parent) == 0 && give_descriptors(s) >= 0) {
+    if (setpgid(0, 0) == 0 && die_with(s->parent) == 0 && give_descriptors(s) >= 0 && guard_me(&s->guard) == 0) {
         for (const char *const *e = s->env; e && *e; e++)
             putenv((char *)*e);
-        guard_me(&s->guard);
         sigprocmask(SIG_SETMASK, &s->mask, NULL);
         execvp(s->argv[0], s->argv);
     }

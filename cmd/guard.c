@@ -1,5 +1,7 @@
 #include "guard.h"
 
+#include "io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -37,12 +39,12 @@ static _Noreturn void watch_over(int words, int pipe)
     prctl(PR_SET_NAME, "mpp-guard");
     prctl(PR_SET_PDEATHSIG, 0);
     int keep = fcntl(pipe, F_DUPFD, 3); /* -1 stays -1: nothing to hold */
-    if (dup2(words, FD_WORDS) < 0)
+    if (words != FD_WORDS && io_dup(words, FD_WORDS, 0) < 0)
         _exit(1);
-    if (keep < 0 || dup2(keep, FD_PIPE) < 0)
+    if (keep < 0 || io_dup(keep, FD_PIPE, 0) < 0)
         close(FD_PIPE);
     close(STDERR_FILENO);
-    close_range(3, ~0U, 0);
+    closefrom(3);
     while (next(&m) == sizeof m) {
         if (m.word == WORD_GROUP)
             group = m.group;
@@ -99,16 +101,18 @@ int guard_start(guard *g, int pipe)
     return 0;
 }
 
-static void say(const guard *g, word what, pid_t group)
+static int say(const guard *g, word what, pid_t group)
 {
     message m = {what, group};
-    while (g->pid && write(g->words, &m, sizeof m) < 0 && errno == EINTR)
+    ssize_t n = 0;
+    while (g->pid && (n = write(g->words, &m, sizeof m)) < 0 && errno == EINTR)
         ;
+    return n < 0 ? -1 : 0;
 }
 
-void guard_me(const guard *g)
+int guard_me(const guard *g)
 {
-    say(g, WORD_GROUP, getpid());
+    return say(g, WORD_GROUP, getpid());
 }
 
 void guard_release(const guard *g)

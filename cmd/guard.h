@@ -17,8 +17,8 @@ typedef struct guard {
 
 /* Fork it.  pipe: the end of ours that it holds open too, -1: none.  0, or -1 with errno. */
 int guard_start(guard *g, int pipe);
-/* In the command's process, before exec: guard the group that we lead. */
-void guard_me(const guard *g);
+/* In the command's process, before exec: guard the group that we lead.  0, or -1 with errno: the guard is gone. */
+int guard_me(const guard *g);
 /* The command shall see the end of its input now: let go of the pipe. */
 void guard_release(const guard *g);
 /* The command has ended and is still to be reaped: the guard goes.  Without effect when there is none. */

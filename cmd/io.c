@@ -12,11 +12,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+int io_dup(int from, int to, int flags)
+{
+    int fd;
+    while ((fd = dup3(from, to, flags)) < 0 && errno == EINTR)
+        ;
+    return fd;
+}
+
 /* Put `from` in the place of `fd`, and close it.  The standard descriptors stay open across exec, so that a
  * command still has them. */
 static bool put_over(int from, int fd)
 {
-    bool put = dup3(from, fd, fd > STDERR_FILENO ? O_CLOEXEC : 0) >= 0;
+    bool put = io_dup(from, fd, fd > STDERR_FILENO ? O_CLOEXEC : 0) >= 0;
     close(from);
     return put;
 }

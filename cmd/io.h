@@ -37,6 +37,9 @@ typedef struct io {
  * 0, or -1 with errno.  Call it first in main(). */
 int io_standard(void);
 
+/* dup3(2), but nothing interrupts it. */
+int io_dup(int from, int to, int flags);
+
 /* Take over fd, for reading or writing: it keeps its number but, where it can, becomes a non-blocking
  * description of its own, so that closing it is seen at the other end.  A pipe is made IO_PIPE_SIZE where
  * that is allowed.  0, or -1 with errno: fd is not open. */

@@ -167,11 +167,26 @@ void participant_close(participant *p)
     p->n_streams = 0;
 }
 
-/* What the mesh knows, all its participants will. */
-static bool has_failed(void *arg)
+/* Has the participant of this index ever been in the mesh?  Also when that cannot be known. */
+static bool was_there(const participant *p, unsigned index)
+{
+    mpp_snapshot *s;
+    bool there = false;
+    if (mpp_snapshot_take(p->id, &s, NULL) < 0)
+        return true;
+    for (unsigned i = 0; i < s->n_participants; i++)
+        there |= s->participants[i].role == (p->role == PRODUCER ? 'p' : 'c') && s->participants[i].index == index &&
+                 strcmp(s->participants[i].state, "free") != 0;
+    mpp_snapshot_free(&s);
+    return there;
+}
+
+/* What the mesh knows, all its participants will; and they find out that one of them has died. */
+static bool others_learn(void *arg, unsigned i, bool killed)
 {
     mpp_error cause;
-    return mpp_mesh_cause(((participant *)arg)->mesh, &cause);
+    const participant *p = arg;
+    return mpp_mesh_cause(p->mesh, &cause) || (killed && was_there(p, i));
 }
 
 bool participant_fork(participant *p)
@@ -181,7 +196,7 @@ bool participant_fork(participant *p)
         cli_die(&err);
     if (!p->all)
         return true;
-    p->wanted = all_fork(p->of, &p->status, has_failed, p);
+    p->wanted = all_fork(p->of, &p->status, others_learn, p);
     if (p->wanted < 0) {
         p->signal = p->status ? signals_caught() : 0; /* so that the shell sees what it expects */
         return false;

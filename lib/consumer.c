@@ -246,8 +246,7 @@ static bool hold(mpp_consumer *c, const consumer_stream *s, const inlet *i, cons
         size_t size = (h->have + f->len) * 2 + 64;
         unsigned char *bigger = realloc(h->held, size);
         if (!bigger) {
-            endpoint_fail(&c->end, MPP_S_FAILED, false, "consumer %u has no memory for a record of %zu bytes or more",
-                          c->end.index, h->have + f->len);
+            endpoint_cannot(&c->end, ENOMEM, "a record of %zu bytes or more", h->have + f->len);
             return false;
         }
         h->held = bigger;
@@ -399,8 +398,8 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
     if (!s->active || s->cancelled)
         return !s->active && endpoint_gone(&c->end) ? MPP_GONE : MPP_CLOSED;
     bool gone = endpoint_gone(&c->end); /* before looking: what was published before the cause is found then */
-    if (gone && mesh_cause_final(c->end.mesh))
-        return MPP_GONE; /* called off: nobody waits for what is left */
+    if (gone && (c->end.failed || mesh_cause_final(c->end.mesh)))
+        return MPP_GONE; /* we cannot, or it was called off: nobody waits for what is left */
     mpp_outcome outcome =
         producer == MPP_PRODUCER_ANY ? take_any(c, s, batch) : outcomes[take(c, s, (unsigned)producer, batch)];
     if (outcome == MPP_WOULD_BLOCK) {

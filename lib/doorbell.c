@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 bool doorbell_path(char path[LAYOUT_SOCKET_PATH_MAX], const char *directory, char role, unsigned index, unsigned lane,
@@ -40,13 +41,21 @@ int doorbell_bind(const char *path)
     return fd;
 }
 
+enum { TRIES = 100 };
+
+/* false: somebody's queue is full.  A bell that the kernel has no memory for would be a sleeper that nobody wakes. */
 static bool ring_from(int from, const struct sockaddr_un *a)
 {
-    ssize_t n;
-    do
-        n = sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)a, sizeof *a);
-    while (n < 0 && errno == EINTR);
-    return n >= 0 || errno != EAGAIN;
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    unsigned tries = 0;
+    while (sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)a, sizeof *a) < 0) {
+        bool no_memory = errno == ENOBUFS || errno == ENOMEM;
+        if (errno != EINTR && !(no_memory && tries++ < TRIES))
+            return errno != EAGAIN;
+        if (no_memory)
+            nanosleep(&moment, NULL);
+    }
+    return true;
 }
 
 void doorbell_ring(int from, const char *path)

@@ -24,7 +24,7 @@ bool doorbell_path(char path[LAYOUT_SOCKET_PATH_MAX], const char *directory, cha
  * The descriptor, or -1 with errno. */
 int doorbell_bind(const char *path);
 
-/* Send one byte; never waits.  A full socket has rung already, one that is not there has nobody to wake. */
+/* Send one byte; waits for nobody, but up to 100 ms for the kernel to have memory for it.  A full socket has rung already, one that is not there has nobody to wake. */
 void doorbell_ring(int from, const char *path);
 /* Take what rang: so many times. */
 unsigned doorbell_drain(int fd);

@@ -49,6 +49,18 @@ layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer)
 
 /* ---- failing ------------------------------------------------------------------------------------ */
 
+/* The mesh's cause, if it is the first; a spectator's failure is its own. */
+static bool record(endpoint *e, const layout_cause *cause)
+{
+    if (!e->spectator)
+        return mesh_cause_set(e->mesh, slot_number(e, 0), cause, e->sockets[0]);
+    if (endpoint_gone(e))
+        return false;
+    e->failed = true;
+    e->mesh->own = *cause;
+    return true;
+}
+
 bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, ...)
 {
     layout_cause cause = {.status = (uint32_t)others, .final = final};
@@ -56,13 +68,26 @@ bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, 
     va_start(ap, fmt);
     vsnprintf(cause.text, sizeof cause.text, fmt, ap);
     va_end(ap);
-    if (!e->spectator)
-        return mesh_cause_set(e->mesh, slot_number(e, 0), &cause);
-    if (endpoint_gone(e))
-        return false;
+    return record(e, &cause);
+}
+
+bool endpoint_cannot(endpoint *e, int os_error, const char *fmt, ...)
+{
+    layout_cause cause = {.status = MPP_S_FAILED, .os_error = os_error};
+    char what[256];
+    mpp_error why;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    error_set(&why, MPP_S_ERROR, os_error, "%s", what);
+    snprintf(cause.text, sizeof cause.text, "%s %u (pid %d): %.400s", role_name(e->role), e->index, (int)getpid(),
+             why.text);
+    if (e->settle)
+        e->settle(e);
+    const bool first = record(e, &cause);
     e->failed = true;
-    e->mesh->own = cause;
-    return true;
+    return first;
 }
 
 void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *what)
@@ -161,12 +186,10 @@ static void look_at(endpoint *e, unsigned lane_position, unsigned at)
         if (holder < 0 || holder == getpid())
             return;
         if (watch(e, holder) < 0 && errno != ESRCH) {
-            mpp_error why;
+            int saved = errno;
             char who[96];
             mesh_who(e->mesh, number, who, sizeof who);
-            error_set(&why, MPP_S_ERROR, errno, "cannot watch %s", who);
-            endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d): %.300s", role_name(e->role), e->index, (int)getpid(),
-                          why.text);
+            endpoint_cannot(e, saved, "cannot watch %s", who);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */
@@ -243,7 +266,7 @@ static void announce(endpoint *e)
     add_release(&e->mesh->header->peers, 1); /* [P1] pairs with [P2] */
     full_fence();
     if (load_relaxed(&e->mesh->header->barrier)) { /* [B2] pairs with [B1] */
-        mesh_ring_all(e->mesh);
+        mesh_ring_all(e->mesh, e->sockets[0]);
         return;
     }
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
@@ -324,7 +347,7 @@ static int refuse_dead(endpoint *e, unsigned number, mpp_error *err)
     snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
     uint32_t live = LAYOUT_LIVE;
     cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1] */
-    mesh_cause_set(e->mesh, number, &cause);
+    mesh_cause_set(e->mesh, number, &cause, e->sockets[0]);
     return error_set(err, MPP_S_DIED, 0, "%s; its place cannot be taken", cause.text);
 }
 
@@ -500,8 +523,7 @@ static void watch_tied(endpoint *e)
         return;
     int watched_it = watch(e, pid);
     if (watched_it < 0 && errno != ESRCH)
-        endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) cannot watch process %d (--pid): %s", role_name(e->role),
-                      e->index, (int)getpid(), (int)pid, strerror(errno));
+        endpoint_cannot(e, errno, "cannot watch process %d (--pid)", (int)pid);
     else if (watched_it < 0 || mesh_watch_gone(e->mesh))
         process_gone(e, pid);
 }
@@ -644,7 +666,7 @@ void endpoint_leave(endpoint *e)
     full_fence(); /* [L3]: of two who leave at once, one at least sees the other's DONE */
     if (!load_acquire(&m->header->closed) && mesh_finished(m)) { /* [K2] */
         store_release(&m->header->closed, 1);                    /* [K1] pairs with [K2] */
-        mesh_ring_all(m);
+        mesh_ring_all(m, e->sockets[0]);
     }
     announce(e);
     bool over = load_acquire(&m->header->closed) || mesh_cause_word(m) != 0; /* [K2] */

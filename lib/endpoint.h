@@ -32,9 +32,14 @@ typedef struct endpoint_watch {
     int fd;
 } endpoint_watch;
 
-typedef struct endpoint {
+typedef struct endpoint endpoint;
+
+struct endpoint {
     mpp_mesh *mesh;
-    char role; /* 'p' or 'c' */
+    void (*settle)(endpoint *e); /* publishes what was accepted, before we record a failure of ours; NULL: nothing */
+    bool spectator;              /* see above */
+    bool failed;                 /* a spectator, or by a call of ours: we go no further */
+    char role;                   /* 'p' or 'c' */
     unsigned index;
     unsigned *streams, n_streams; /* that this process serves, in the order it named them */
     unsigned *lanes, n_lanes;     /* that they travel in */
@@ -46,8 +51,7 @@ typedef struct endpoint {
     endpoint_watch *watches;
     unsigned n_watches;
     uint32_t peers_seen;
-    bool spectator, failed; /* it, and so did it */
-    bool barrier;           /* waiting for every participant */
+    bool barrier; /* waiting for every participant */
     int64_t since_ns, attach_timeout_ns;
     int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
     bool spoken_to;                /* what woke us from the last wait was what the caller waits for, not the mesh */
@@ -56,7 +60,7 @@ typedef struct endpoint {
     uint64_t progress;             /* ... with so many bytes behind us, ... */
     int64_t said_since_ns;         /* ... and since when: a wait that goes on is one wait */
     bool held;                     /* somebody was stopped when we last looked */
-} endpoint;
+};
 
 /* 0, or -1 with *err as mpp_producer_attach() says. */
 int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err);
@@ -95,6 +99,9 @@ void endpoint_slept(const endpoint *e, uint64_t ns);
 /* Publish which process is behind us: our command, 0: none. */
 void endpoint_command(const endpoint *e, pid_t pid);
 
+/* A system call of ours failed: record that as the root cause, with who we are and why.  true: it is the first.  The
+ * status is "failed" for others; for who holds the slot mpp_mesh_cause() says "error". */
+__attribute__((format(printf, 3, 4))) bool endpoint_cannot(endpoint *e, int os_error, const char *fmt, ...);
 /* Record a failure of ours (or one that we found) as the root cause, if it is the first: true. */
 __attribute__((format(printf, 4, 5))) bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt,
                                                          ...);

@@ -29,8 +29,7 @@ static bool map(inlet *i, endpoint *e)
     uint64_t at = layout_ring_offset(l, layout_channel_number(l, i->lane, i->producer, e->index));
     i->ring.bytes = segment_map_twice(e->mesh->segment, at, l->ring_size);
     if (!i->ring.bytes)
-        endpoint_fail(e, MPP_S_FAILED, false, "consumer %u cannot map the ring from producer %u: %s", e->index,
-                      i->producer, strerror(errno));
+        endpoint_cannot(e, errno, "cannot map the ring from producer %u", i->producer);
     return i->ring.bytes != NULL;
 }
 

@@ -1,5 +1,6 @@
 #include "liveness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,19 +13,34 @@ int liveness_watch(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by nature */
 }
 
-/* /proc/PID/stat behind the command's name, which may hold anything: " S 1 2 ..." */
+/* All of a file that fits: bytes, or -1 with errno. */
+static ssize_t read_whole(int fd, char *buffer, size_t size)
+{
+    size_t have = 0;
+    for (ssize_t n = 1; n != 0 && have < size;) {
+        n = read(fd, buffer + have, size - have);
+        if (n < 0 && errno != EINTR)
+            return -1;
+        have += n > 0 ? (size_t)n : 0;
+    }
+    return (ssize_t)have;
+}
+
+/* /proc/PID/stat behind the command's name, which may hold anything: "S 1 2 ...".  NULL with errno. */
 static const char *stat_fields(pid_t pid, char *buffer, size_t size)
 {
     char path[40];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        errno = errno == ENOENT ? ESRCH : errno;
         return NULL;
-    ssize_t n = read(fd, buffer, size - 1);
+    }
+    ssize_t n = read_whole(fd, buffer, size - 1);
+    int saved = errno;
     close(fd);
-    if (n <= 0)
-        return NULL;
-    buffer[n] = 0;
+    errno = n < 0 ? saved : ESRCH;
+    buffer[n > 0 ? n : 0] = 0;
     char *end = strrchr(buffer, ')');
     return end && end[1] == ' ' ? end + 2 : NULL;
 }

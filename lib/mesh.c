@@ -283,8 +283,10 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
         return -1;
     if (o->pid) {
         h->watch_start = liveness_start_time(o->pid);
-        if (!h->watch_start)
+        if (!h->watch_start && errno == ESRCH)
             return error_set(err, MPP_S_USAGE, 0, "there is no process %d (--pid)", (int)o->pid);
+        if (!h->watch_start)
+            return error_set(err, MPP_S_ERROR, errno, "cannot look at process %d (--pid)", (int)o->pid);
     }
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -397,9 +399,12 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
     const char *field;
     if (!layout_compute(&m->l, &field))
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's %s is out of bounds", m->id, field);
-    if (h->segment_size != m->l.segment_size || segment_size(m->segment) < m->l.segment_size)
+    uint64_t size;
+    if (segment_size(m->segment, &size) < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot look at mesh '%s'", m->id);
+    if (h->segment_size != m->l.segment_size || size < m->l.segment_size)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its segment has %llu bytes and should have %llu",
-                         m->id, (unsigned long long)segment_size(m->segment), (unsigned long long)m->l.segment_size);
+                         m->id, (unsigned long long)size, (unsigned long long)m->l.segment_size);
     if (h->max_record < 1 || h->max_record > LAYOUT_MAX_RECORD_MAX)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's max_record is out of bounds",
                          m->id);
@@ -496,6 +501,8 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
 {
     layout_header h;
     ssize_t n = segment_read(m->segment, 0, &h, sizeof h);
+    if (n < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot read mesh '%s'", m->id);
     if (n < (ssize_t)sizeof h)
         return error_set(err, MPP_S_CORRUPT, 0,
                          "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it", m->id);
@@ -635,7 +642,7 @@ uint32_t mesh_cause_word(const mpp_mesh *m)
     return load_acquire(&m->header->cause); /* [F2] pairs with [F1] */
 }
 
-bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause)
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from)
 {
     if (mesh_cause_word(m) != 0)
         return false;
@@ -644,7 +651,7 @@ bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause)
      * before is seen by who sees the cause.  A recorder that dies before this has recorded nothing. */
     uint32_t none = 0;
     bool first = cas(&m->header->cause, &none, number + 1);
-    mesh_ring_all(m);
+    mesh_ring_all(m, from);
     return first;
 }
 
@@ -679,6 +686,9 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
     memset(cause, 0, sizeof *cause);
     cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status)status : MPP_S_FAILED;
     cause->os_error = c->os_error;
+    if (cause->status == MPP_S_FAILED && c->os_error &&
+        (word == 0 || segment_holder(m->segment, LAYOUT_LOCK_SLOTS + word - 1) == getpid()))
+        cause->status = MPP_S_ERROR; /* it was a call of ours that failed */
     cause->final = c->final != 0;
     memcpy(cause->text, c->text, sizeof c->text - 1);
     if (!cause->text[0]) /* whoever sets a cause has written why */
@@ -695,7 +705,10 @@ bool mesh_watch_gone(const mpp_mesh *m)
 {
     if (!m->watch_pid)
         return false;
-    return liveness_start_time(m->watch_pid) != m->watch_start || liveness_state(m->watch_pid) == 'Z';
+    uint64_t start = liveness_start_time(m->watch_pid);
+    if (start == 0)
+        return errno == ESRCH;
+    return start != m->watch_start || liveness_state(m->watch_pid) == 'Z';
 }
 
 /* Nobody can come for this consumer's end any more when every producer of the lane left it unasked. */
@@ -816,15 +829,14 @@ void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from)
     }
 }
 
-void mesh_ring_all(const mpp_mesh *m)
+void mesh_ring_all(const mpp_mesh *m, int from)
 {
     full_fence(); /* what we have just stored, before we look at who may be there to miss it: as in announce() */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return; /* out of descriptors: our own death or leaving will tell them */
-    for (unsigned lane = 0; lane < m->l.lanes; lane++)
+    int fd = from >= 0 ? from : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    for (unsigned lane = 0; fd >= 0 && lane < m->l.lanes; lane++)
         mesh_ring_lane(m, lane, fd);
-    close(fd);
+    if (fd != from && fd >= 0)
+        close(fd);
 }
 
 void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size)

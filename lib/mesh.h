@@ -65,8 +65,9 @@ static inline layout_buffer *mesh_buffer(const mpp_mesh *m, unsigned stream)
     return layout_buffer_at(&m->l, m->base, m->streams[stream].buffer);
 }
 
-/* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one.  true: it is. */
-bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause);
+/* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one, and ring everybody from the
+ * socket `from` (as mesh_ring_all()).  true: it is. */
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from);
 /* The root cause's slot + 1, LAYOUT_REMOVED, or 0 [F2]. */
 uint32_t mesh_cause_word(const mpp_mesh *m);
 /* May the last one out remove a mesh that failed, although somebody never came? */
@@ -95,8 +96,8 @@ int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err);
 
 /* Ring every endpoint of a lane that may be there, ourselves included, from a datagram socket. */
 void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from);
-/* The same for all lanes. */
-void mesh_ring_all(const mpp_mesh *m);
+/* The same for all lanes; from -1: a socket is made for it, if there is a descriptor to be had. */
+void mesh_ring_all(const mpp_mesh *m, int from);
 
 /* "producer 2 (pid 4711, zcat)" */
 void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size);

@@ -30,8 +30,7 @@ static bool map(outlet *o, endpoint *e)
     uint64_t at = layout_ring_offset(l, layout_channel_number(l, o->lane, e->index, o->consumer));
     o->ring.bytes = segment_map_twice(e->mesh->segment, at, l->ring_size);
     if (!o->ring.bytes)
-        endpoint_fail(e, MPP_S_FAILED, false, "producer %u cannot map the ring to consumer %u: %s", e->index,
-                      o->consumer, strerror(errno));
+        endpoint_cannot(e, errno, "cannot map the ring to consumer %u", o->consumer);
     return o->ring.bytes != NULL;
 }
 

@@ -208,8 +208,7 @@ static bool prepare(mpp_consumer *c, consumer_stream *s, unsigned producer)
     if (!h->held && (h->held = malloc(layout_box_size(m->l.ring_size))))
         h->size = layout_box_size(m->l.ring_size);
     if (!*bytes || !h->held)
-        endpoint_fail(&c->end, MPP_S_FAILED, false, "consumer %u cannot map the buffer of stream '%s': %s",
-                      c->end.index, s->declared->info.name, strerror(errno));
+        endpoint_cannot(&c->end, errno, "cannot map the buffer of stream '%s'", s->declared->info.name);
     return *bytes && h->held;
 }
 

@@ -74,6 +74,11 @@ static uint32_t mail_of(const mpp_producer *p)
     return mail;
 }
 
+static void settle(endpoint *e)
+{
+    mpp_flush((mpp_producer *)((char *)e - offsetof(mpp_producer, end)));
+}
+
 int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer **out, mpp_error *err)
 {
     *out = NULL;
@@ -92,6 +97,7 @@ int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer *
         producer_free(p);
         return -1;
     }
+    p->end.settle = settle;
     p->mail_seen = mail_of(p) - 1; /* messages may wait already */
     *out = p;
     return 0;

@@ -31,13 +31,21 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     mpp_mesh *m;
     mpp_error why;
     if (mpp_mesh_open(id, &m, &why) < 0) {
-        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && unlink_segment(id)))
+        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id)))
             return 0;
         return error_set(err, why.status, 0, "%s", why.text);
     }
+    /* First what is needed to wake those who sleep in it: they could not be told afterwards. */
+    int bell = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (bell < 0) {
+        error_set(err, MPP_S_ERROR, errno, "cannot remove mesh '%s'", id);
+        mpp_mesh_close(&m);
+        return -1;
+    }
     uint32_t none = 0;
     cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
-    mesh_ring_all(m);
+    mesh_ring_all(m, bell);
+    close(bell);
     mesh_unlink(m);
     mpp_mesh_close(&m);
     return 0;
@@ -181,7 +189,7 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
     char **ids;
     int n = mpp_mesh_list(&ids), removed = 0;
     if (n < 0)
-        return error_set(err, MPP_S_ERROR, 0, "cannot list " SEGMENT_DIRECTORY);
+        return error_set(err, MPP_S_ERROR, errno, "cannot list " SEGMENT_DIRECTORY);
     for (int i = 0; i < n; i++) {
         removed += collect(ids[i], each, arg);
         free(ids[i]);

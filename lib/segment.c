@@ -98,13 +98,21 @@ int segment_reserve(segment *s, uint64_t at, uint64_t n, mpp_error *err)
     return e ? full(n, s->fd, e, err) : 0;
 }
 
+static int set_size(int fd, uint64_t size)
+{
+    int result;
+    while ((result = ftruncate(fd, (off_t)size)) < 0 && errno == EINTR)
+        ;
+    return result;
+}
+
 int segment_create(uint64_t size, uint64_t reserved, segment **out, mpp_error *err)
 {
     int fd = open(SEGMENT_DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(err, MPP_S_ERROR, errno, "cannot make a segment in " SEGMENT_DIRECTORY);
     struct stat st;
-    if (fchmod(fd, 0600) < 0 || ftruncate(fd, (off_t)size) < 0 || fstat(fd, &st) < 0) {
+    if (fchmod(fd, 0600) < 0 || set_size(fd, size) < 0 || fstat(fd, &st) < 0) {
         error_set(err, MPP_S_ERROR, errno, "cannot make a segment of %llu bytes", (unsigned long long)size);
         close(fd);
         return -1;
@@ -166,7 +174,10 @@ static int no_mesh(int e, const char *id, mpp_error *err)
  * this process's locks: there can be none, for locks are taken by who opened it for writing. */
 static segment *widen(segment *s, int fd, const char *id, mpp_error *err)
 {
-    const int number = dup3(fd, s->fd, O_CLOEXEC), why = errno;
+    int number;
+    while ((number = dup3(fd, s->fd, O_CLOEXEC)) < 0 && errno == EINTR)
+        ;
+    const int why = errno;
     close(fd);
     if (number < 0) {
         error_set(err, MPP_S_ERROR, why, "cannot open mesh '%s'", id);
@@ -199,7 +210,10 @@ static segment *open_path(const char *path, const char *id, bool to_write, mpp_e
         return NULL;
     }
     ino_t seen = st.st_ino;
-    if (fstat(fd, &st) < 0 || check_ours(&st, id, to_write, err) < 0 || st.st_ino != seen) {
+    bool known = fstat(fd, &st) == 0;
+    if (!known)
+        no_mesh(errno, id, err);
+    if (!known || check_ours(&st, id, to_write, err) < 0 || st.st_ino != seen) {
         /* Replaced between the two looks.  If it is one of ours by now, the descriptor must stay open. */
         if (st.st_ino != seen)
             no_mesh(ENOENT, id, err);
@@ -255,10 +269,13 @@ ssize_t segment_read(segment *s, uint64_t at, void *to, size_t n)
     return (ssize_t)have;
 }
 
-uint64_t segment_size(const segment *s)
+int segment_size(const segment *s, uint64_t *size)
 {
     struct stat st;
-    return fstat(s->fd, &st) < 0 ? 0 : (uint64_t)st.st_size;
+    if (fstat(s->fd, &st) < 0)
+        return -1;
+    *size = (uint64_t)st.st_size;
+    return 0;
 }
 
 int segment_map(segment *s, uint64_t size)

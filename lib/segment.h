@@ -32,7 +32,7 @@ int segment_open(const char *id, segment **s, mpp_error *err);
 int segment_look(const char *id, segment **s, mpp_error *err);
 /* n bytes from `at` on, without mapping them (so that a truncated file is a short read).  Bytes read, or -1. */
 ssize_t segment_read(segment *s, uint64_t at, void *to, size_t n);
-uint64_t segment_size(const segment *s);
+int segment_size(const segment *s, uint64_t *size); /* 0, or -1 with errno */
 /* Map the first `size` bytes, once.  0 or -1 with errno. */
 int segment_map(segment *s, uint64_t size);
 void *segment_base(const segment *s);
