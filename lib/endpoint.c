@@ -178,14 +178,24 @@ void endpoint_look(endpoint *e, uint32_t peers)
         }
 }
 
+static bool has_left(const endpoint *e, unsigned number)
+{
+    return load_acquire(&mesh_slot(e->mesh, number)->state) == LAYOUT_DONE; /* [L2] */
+}
+
 static void process_gone(endpoint *e, pid_t pid)
 {
+    bool left = false;
     unwatch(e, pid);
     for (unsigned i = 0; i < e->n_lanes * e->n_all; i++)
         if (e->known[i] == pid) {
             e->known[i] = 0;
             look_at(e, i / e->n_all, i % e->n_all);
+            left |= has_left(e, number_of(e, i / e->n_all, i % e->n_all));
         }
+    /* It died before it could say that it left.  Whoever watched it finds that, so nobody needs to be rung. */
+    if (left && load_acquire(&e->mesh->header->peers) == e->peers_seen) /* [P2] */
+        add_release(&e->mesh->header->peers, 1);                        /* [P1] pairs with [P2] */
     if (pid == e->mesh->watch_pid && mesh_watch_gone(e->mesh))
         endpoint_fail(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
                       e->mesh->id);
