@@ -38,7 +38,7 @@ LIB_LDLIBS := -luuid -lxxhash
 lib_src := $(wildcard lib/*.c)
 tool_src := $(wildcard cmd/mpp-*.c)
 helper_src := $(filter-out $(tool_src),$(wildcard cmd/*.c))
-unit_src := $(wildcard tests/unit/*.c)
+unit_src := $(wildcard tests/unit/*.c tests/fault/*.c)
 way_src := $(wildcard tests/bench/way-*.c)
 bench_src := $(filter-out $(way_src),$(wildcard tests/bench/*.c))
 man_src := $(wildcard man/*.[1-8] man/*.[1-8].in)
@@ -104,6 +104,9 @@ $(B)/tests/bench/way-dpdk.o: private OTHERS_CPPFLAGS = $(patsubst -I%,-isystem %
 $(benches): %: %.o $(ways) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link)
+
+# They share what the unit tests have.
+$(B)/tests/fault/%.o: private OTHERS_CPPFLAGS = -Itests/unit
 
 -include $(wildcard $(all_obj:.o=.d))
 
