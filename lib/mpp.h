@@ -217,7 +217,7 @@ mpp_outcome mpp_service(mpp_producer *p);
  * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's; one longer
  * than a frame may be under way in part, then no other can go before it), MPP_CLOSED, MPP_GONE; MPP_ERROR with errno
  * EINVAL: not a record of the stream's format, or not the long one that is under way,
- * EMSGSIZE: longer than the mesh's max_record. */
+ * EMSGSIZE: longer than the mesh's max_record, ENOMEM: nothing was done. */
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len);
 
 /* The whole records at the start of [data, data + n), framing included.  *used: the bytes that were taken, by
@@ -393,7 +393,7 @@ typedef struct mpp_hot_key {
     unsigned times, seen; /* of so many records looked at */
 } mpp_hot_key;
 bool mpp_snapshot_hot_key(const mpp_snapshot *s, const mpp_channel *c, mpp_hot_key *hot);
-/* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1. */
+/* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1 with errno. */
 int mpp_mesh_list(char ***ids);
 
 #ifdef __cplusplus
