@@ -107,6 +107,8 @@ $(benches): %: %.o $(ways) $(lib)
 
 # They share what the unit tests have.
 $(B)/tests/fault/%.o: private OTHERS_CPPFLAGS = -Itests/unit
+wrapped := malloc calloc realloc aligned_alloc strdup strndup free
+$(B)/tests/fault/alloc: private LDFLAGS += $(wrapped:%=-Wl,--wrap=%)
 
 -include $(wildcard $(all_obj:.o=.d))
 
