@@ -110,6 +110,14 @@ static void unwatch(endpoint *e, pid_t pid)
         }
 }
 
+static void cannot_watch(endpoint *e, int os_error, const char *whom)
+{
+    mpp_error why;
+    error_set(&why, MPP_S_ERROR, os_error, "cannot watch %s", whom);
+    endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d): %.300s", role_name(e->role), e->index, (int)getpid(),
+                  why.text);
+}
+
 /* A slot that is LIVE and held by nobody.  What its owner published before is there for everybody to read: the lock
  * went after its last store.  Two finders may record it; the first is the root cause. */
 static void found_dead(endpoint *e, unsigned number)
@@ -153,12 +161,10 @@ static void look_at(endpoint *e, unsigned lane_position, unsigned at)
         if (holder < 0 || holder == getpid())
             return;
         if (watch(e, holder) < 0 && errno != ESRCH) {
-            mpp_error why;
             char who[96];
+            const int os_error = errno;
             mesh_who(e->mesh, number, who, sizeof who);
-            error_set(&why, MPP_S_ERROR, errno, "cannot watch %s", who);
-            endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d): %.300s", role_name(e->role), e->index, (int)getpid(),
-                          why.text);
+            cannot_watch(e, os_error, who);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */
@@ -489,8 +495,7 @@ static void watch_tied(endpoint *e)
         return;
     int watched_it = watch(e, pid);
     if (watched_it < 0 && errno != ESRCH)
-        endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) cannot watch process %d (--pid): %s", role_name(e->role),
-                      e->index, (int)getpid(), (int)pid, strerror(errno));
+        cannot_watch(e, errno, "the process that the mesh is tied to (--pid)");
     else if (watched_it < 0 || mesh_watch_gone(e->mesh))
         process_gone(e, pid);
 }

@@ -1,5 +1,6 @@
 #include "liveness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +13,17 @@ int liveness_watch(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by nature */
 }
 
-/* /proc/PID/stat behind the command's name, which may hold anything: " S 1 2 ..." */
+/* /proc/PID/stat behind the command's name, which may hold anything: " S 1 2 ..."; NULL with errno. */
 static const char *stat_fields(pid_t pid, char *buffer, size_t size)
 {
     char path[40];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        errno = errno == ENOENT ? ESRCH : errno;
         return NULL;
-    ssize_t n = read(fd, buffer, size - 1);
+    }
+    ssize_t n = read(fd, buffer, size - 1); /* ESRCH when it has gone since */
     close(fd);
     if (n <= 0)
         return NULL;

@@ -225,8 +225,10 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
         return -1;
     if (o->pid) {
         h->watch_start = liveness_start_time(o->pid);
-        if (!h->watch_start)
+        if (!h->watch_start && errno == ESRCH)
             return error_set(err, MPP_S_USAGE, 0, "there is no process %d (--pid)", (int)o->pid);
+        if (!h->watch_start)
+            return error_set(err, MPP_S_ERROR, errno, "cannot look at process %d (--pid)", (int)o->pid);
     }
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -651,7 +653,10 @@ bool mesh_watch_gone(const mpp_mesh *m)
 {
     if (!m->watch_pid)
         return false;
-    return liveness_start_time(m->watch_pid) != m->watch_start || liveness_state(m->watch_pid) == 'Z';
+    const uint64_t start = liveness_start_time(m->watch_pid);
+    if (start == 0)
+        return errno == ESRCH; /* else we cannot look, and that is no death */
+    return start != m->watch_start || liveness_state(m->watch_pid) == 'Z';
 }
 
 /* Nobody can come for this consumer's end any more when every producer of the lane left it unasked. */
@@ -762,15 +767,16 @@ void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from)
     }
 }
 
-void mesh_ring_all(const mpp_mesh *m)
+bool mesh_ring_all(const mpp_mesh *m)
 {
     full_fence(); /* what we have just stored, before we look at who may be there to miss it: as in announce() */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return; /* out of descriptors: our own death or leaving will tell them */
+        return false;
     for (unsigned lane = 0; lane < m->l.lanes; lane++)
         mesh_ring_lane(m, lane, fd);
     close(fd);
+    return true;
 }
 
 void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size)

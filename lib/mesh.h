@@ -77,8 +77,8 @@ int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err);
 
 /* Ring every endpoint of a lane that may be there, ourselves included, from a datagram socket. */
 void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from);
-/* The same for all lanes. */
-void mesh_ring_all(const mpp_mesh *m);
+/* The same for all lanes.  false with errno: no socket to ring them from; a participant's death or leaving will tell them. */
+bool mesh_ring_all(const mpp_mesh *m);
 
 /* "producer 2 (pid 4711, zcat)" */
 void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size);

@@ -45,8 +45,11 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     }
     uint32_t none = 0;
     cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
-    mesh_ring_all(m);
-    const int result = mesh_unlink(m) ? 0 : not_removed(id, err);
+    int result = 0;
+    if (!mesh_ring_all(m)) /* not before they are told: the next one who removes it does that */
+        result = error_set(err, MPP_S_ERROR, errno, "cannot tell the participants of mesh '%s'", id);
+    else if (!mesh_unlink(m))
+        result = not_removed(id, err);
     mpp_mesh_close(&m);
     return result;
 }
