@@ -441,9 +441,6 @@ static int directory_make(const mpp_mesh *m, mpp_error *err)
 static int sockets_bind(endpoint *e, mpp_error *err)
 {
     char path[LAYOUT_SOCKET_PATH_MAX];
-    e->events = epoll_create1(EPOLL_CLOEXEC);
-    if (e->events < 0)
-        return error_set(err, MPP_S_ERROR, errno, "cannot make an epoll descriptor");
     for (unsigned i = 0; i < e->n_lanes; i++) {
         if (!doorbell_path(path, e->mesh->socket_dir, e->role, e->index, e->lanes[i], e->mesh->l.lanes))
             return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its socket paths are too long", e->mesh->id);
@@ -565,6 +562,10 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
         e->sockets[i] = -1;
     if (!e->sockets || !e->known)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach to mesh '%s'", m->id);
+    /* Before the claim: who fails after it closes this, and so has a descriptor to ring the others from. */
+    e->events = epoll_create1(EPOLL_CLOEXEC);
+    if (e->events < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot make an epoll descriptor");
     return 0;
 }
 

@@ -126,7 +126,22 @@ static int be_there(void *arg)
     return 0;
 }
 
-/* To a mesh that is tied to a process, with a peer in another. */
+/* Asleep in the same mesh: it has to hear of a failure when who failed has left, if not before. */
+static bool sleeps(mpp_consumer *c)
+{
+    mpp_wait(NULL, c, MPP_COMPUTING, NULL, 0, 1); /* what rang before */
+    return mpp_arm(NULL, c, MPP_COMPUTING);
+}
+
+static bool woken(mpp_consumer *c)
+{
+    struct pollfd fd = {mpp_consumer_fd(c), POLLIN, 0};
+    const bool rang = poll(&fd, 1, 0) == 1;
+    mpp_disarm(NULL, c);
+    return rang;
+}
+
+/* To a mesh that is tied to a process, with a peer in another, and one that sleeps. */
 static verdict try_attach(char role, unsigned n, mpp_error *err)
 {
     mpp_mesh_options o = options();
@@ -139,19 +154,27 @@ static verdict try_attach(char role, unsigned n, mpp_error *err)
     door d = door_open(m, role == 'p' ? 'c' : 'p', 0);
     const pid_t pid = harness_fork(be_there, &d);
     hear(&d);
+    mpp_consumer *sleeper = harness_consumer(m, 1);
+    const bool asleep = sleeps(sleeper);
     allow_only(n);
     const int attached = role == 'p' ? mpp_producer_attach(m, &a, &p, err) : mpp_consumer_attach(m, &a, &c, err);
-    if (p)
+    if (p) {
         mpp_service(p);
+        mpp_end(p, 0);
+    }
+    mpp_consumer_detach(&c);
+    mpp_producer_detach(&p);
     allow_all();
+    const bool heard = woken(sleeper);
     const bool told = mpp_mesh_cause(m, &cause);
     if (attached == 0)
         *err = cause;
-    verdict v = told ? (names_limit(cause.text) ? SHORT : WRONG) : attached == 0 ? ENOUGH : WRONG;
-    if (attached < 0 && !says_limit(err))
+    verdict v = attached == 0 && !told ? ENOUGH : SHORT;
+    if (!asleep || (attached < 0 && !says_limit(err)) || (told && !(heard && names_limit(cause.text))))
         v = WRONG;
-    mpp_consumer_detach(&c);
-    mpp_producer_detach(&p);
+    if (attached < 0 && !told && claim_status(m, role, 0, &cause) != MPP_S_DONE) /* nobody was there */
+        v = WRONG;
+    mpp_consumer_detach(&sleeper);
     kill(pid, SIGKILL);
     harness_reap(pid);
     door_close(&d);
@@ -190,11 +213,11 @@ static verdict try_remove(unsigned n, mpp_error *err)
     }
     verdict v = (verdict)harness_reap(pid);
     struct pollfd fd = {mpp_consumer_fd(c), POLLIN, 0};
-    const bool woken = poll(&fd, 1, v == ENOUGH ? 2000 : 0) == 1;
+    const bool heard = poll(&fd, 1, v == ENOUGH ? 2000 : 0) == 1;
     mpp_disarm(NULL, c);
-    if (!asleep || (v == ENOUGH && !woken))
+    if (!asleep || (v == ENOUGH && !heard))
         v = WRONG;
-    snprintf(err->text, sizeof err->text, "%s, %s", asleep ? "asleep" : "awake", woken ? "woken" : "not woken");
+    snprintf(err->text, sizeof err->text, "%s, %s", asleep ? "asleep" : "awake", heard ? "woken" : "not woken");
     mpp_consumer_detach(&c);
     door_close(&d);
     mesh_end(&m);
