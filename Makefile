@@ -105,6 +105,11 @@ $(benches): %: %.o $(ways) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link)
 
+# They share what the unit tests have.
+$(B)/tests/fault/%.o: private OTHERS_CPPFLAGS = -Itests/unit
+wrapped := malloc calloc realloc aligned_alloc strdup strndup free
+$(B)/tests/fault/alloc: private LDFLAGS += $(wrapped:%=-Wl,--wrap=%)
+
 -include $(wildcard $(all_obj:.o=.d))
 
 # ---- manuals and the installed header --------------------------------------------------------------

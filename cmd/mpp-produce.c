@@ -171,6 +171,8 @@ static bool read_failed(job *j, line *l, const mpp_error *err)
 {
     if (err->os_error == EAGAIN)
         l->need = NEED_INPUT;
+    else if (err->status == MPP_S_CORRUPT) /* it was not the input that failed */
+        participant_fail(&j->who, MPP_S_CORRUPT, err);
     else
         participant_fail_text(&j->who, MPP_S_ERROR, "%.160s: %.300s", l->piece->name, err->text);
     return false;

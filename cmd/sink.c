@@ -137,8 +137,13 @@ static void write_failed(sink *s, const ok_list *ok)
         sink_look(s, ok);
         return;
     }
-    io_error(&err, errno, "cannot write to %s", s->name);
-    broken(s, MPP_S_ERROR, &err);
+    if (errno == EFAULT) { /* the kernel met the end of a truncated segment before we did */
+        io_error(&err, 0, "the mesh's segment was truncated under us");
+        err.status = MPP_S_CORRUPT;
+    } else {
+        io_error(&err, errno, "cannot write to %s", s->name);
+    }
+    broken(s, (int)err.status, &err);
 }
 
 /* One piece.  false: it is not through. */

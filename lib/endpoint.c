@@ -186,10 +186,10 @@ static void look_at(endpoint *e, unsigned lane_position, unsigned at)
         if (holder < 0 || holder == getpid())
             return;
         if (watch(e, holder) < 0 && errno != ESRCH) {
-            int saved = errno;
             char who[96];
+            const int os_error = errno;
             mesh_who(e->mesh, number, who, sizeof who);
-            endpoint_cannot(e, saved, "cannot watch %s", who);
+            endpoint_cannot(e, os_error, "cannot watch %s", who);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */
@@ -209,14 +209,24 @@ void endpoint_look(endpoint *e, uint32_t peers)
         }
 }
 
+static bool has_left(const endpoint *e, unsigned number)
+{
+    return load_acquire(&mesh_slot(e->mesh, number)->state) == LAYOUT_DONE; /* [L2] */
+}
+
 static void process_gone(endpoint *e, pid_t pid)
 {
+    bool left = false;
     unwatch(e, pid);
     for (unsigned i = 0; i < e->n_lanes * e->n_all; i++)
         if (e->known[i] == pid) {
             e->known[i] = 0;
             look_at(e, i / e->n_all, i % e->n_all);
+            left |= has_left(e, number_of(e, i / e->n_all, i % e->n_all));
         }
+    /* It died before it could say that it left.  Whoever watched it finds that, so nobody needs to be rung. */
+    if (left && load_acquire(&e->mesh->header->peers) == e->peers_seen) /* [P2] */
+        add_release(&e->mesh->header->peers, 1);                        /* [P1] pairs with [P2] */
     if (pid == e->mesh->watch_pid && mesh_watch_gone(e->mesh))
         endpoint_fail(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
                       e->mesh->id);
@@ -469,9 +479,6 @@ static int directory_make(const mpp_mesh *m, mpp_error *err)
 static int sockets_bind(endpoint *e, mpp_error *err)
 {
     char path[LAYOUT_SOCKET_PATH_MAX];
-    e->events = epoll_create1(EPOLL_CLOEXEC);
-    if (e->events < 0)
-        return error_set(err, MPP_S_ERROR, errno, "cannot make an epoll descriptor");
     for (unsigned i = 0; i < e->n_lanes; i++) {
         if (!doorbell_path(path, e->mesh->socket_dir, e->role, e->index, e->lanes[i], e->mesh->l.lanes))
             return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its socket paths are too long", e->mesh->id);
@@ -596,6 +603,10 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
         e->sockets[i] = -1;
     if (!e->sockets || !e->known)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach to mesh '%s'", m->id);
+    /* Before the claim: who fails after it closes this, and so has a descriptor to ring the others from. */
+    e->events = epoll_create1(EPOLL_CLOEXEC);
+    if (e->events < 0)
+        return error_set(err, MPP_S_ERROR, errno, "cannot make an epoll descriptor");
     return 0;
 }
 

@@ -9,7 +9,7 @@
  *   live     work                                      died here: peers find LIVE and no lock: DEAD, and the cause
  *   leave    state = DONE [L1]                         died here: as if it had left
  *            the last consumer: closed = 1 [K1]        died here: the next one who leaves does it, else --gc
- *            unlink the sockets, peers++, ring         died here: peers see the lock's holder go
+ *            unlink the sockets, peers++, ring         died here: who sees the lock's holder go counts it
  *            nobody left: unlink the mesh              died here: --gc
  *            unlock
  *

@@ -164,6 +164,12 @@ static void count_sent(producer_stream *s, size_t len)
     s->bytes += len;
 }
 
+static mpp_outcome no_memory(void)
+{
+    errno = ENOMEM;
+    return MPP_ERROR;
+}
+
 static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len,
                               size_t *used)
 {
@@ -172,6 +178,8 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
     mpp_outcome outcome;
     if (target == PARTITION_BLOCKED)
         outcome = blocked(p);
+    else if (target == PARTITION_FAILED)
+        outcome = no_memory();
     else if (len <= frame_max(p))
         outcome = put_short(p, s, target, record, len, used);
     else if (p->no_wait && !room_for_all(p, s, target, len))
@@ -533,8 +541,11 @@ static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error 
         outcome = mpp_feed(p, s->stream, s->input + s->at, s->have - s->at, &used);
         s->at += used;
     } while (outcome == MPP_WOULD_BLOCK && p->no_wait && give_up_next(p, s));
-    if (outcome == MPP_ERROR)
+    if (outcome == MPP_ERROR && errno == EMSGSIZE)
         return too_long(p, s, s->offset + s->at, err);
+    if (outcome == MPP_ERROR)
+        error_set(err, MPP_S_ERROR, errno, "the record at offset %llu of its input",
+                  (unsigned long long)(s->offset + s->at));
     return outcome;
 }
 

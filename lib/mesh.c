@@ -337,10 +337,31 @@ static int publish(segment *s, const char *id, mpp_error *err)
     return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'", id);
 }
 
-static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, char *id, mpp_error *err)
+static mpp_mesh *mesh_new(const char *id, bool copied, mpp_error *err);
+static int mesh_load(mpp_mesh *m, mpp_error *err);
+
+/* Open it before it has a name: what fails leaves nothing behind. */
+static int open_made(segment *s, const char *id, mpp_mesh **mesh, mpp_error *err)
+{
+    mpp_mesh *m = mesh_new(id, false, err);
+    if (!m) {
+        segment_close(&s);
+        return -1;
+    }
+    m->segment = s;
+    if (mesh_load(m, err) < 0 || publish(s, id, err) < 0) {
+        mpp_mesh_close(&m);
+        return -1;
+    }
+    *mesh = m;
+    return 0;
+}
+
+static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, mpp_mesh **mesh, mpp_error *err)
 {
     layout l;
     layout_header header = {0};
+    char id[MPP_NAME_MAX + 1];
     segment *s;
     unsigned n = o->n_streams ? o->n_streams : 1;
     if (o->producers < 1 || o->producers > MPP_PARTICIPANTS_MAX || o->consumers < 1 ||
@@ -357,24 +378,21 @@ static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, cha
     channels_make(&l, base);
     buffers_make(&l, base);
     store_release(&((layout_header *)base)->magic, LAYOUT_MAGIC); /* [M1] the last word */
-    int result = publish(s, id, err);
-    segment_close(&s);
-    return result;
+    return open_made(s, id, mesh, err);
 }
 
 int mpp_mesh_create(const mpp_mesh_options *o, mpp_mesh **mesh, mpp_error *err)
 {
-    char id[MPP_NAME_MAX + 1];
     texts t = {0};
     if (o->n_streams > MPP_STREAMS_MAX)
         return error_set(err, MPP_S_USAGE, 0, "at most %d streams", MPP_STREAMS_MAX);
     if (o->name && strlen(o->name) > MPP_NAME_MAX)
         return error_set(err, MPP_S_USAGE, 0, "a mesh's name has at most %d bytes", MPP_NAME_MAX);
     layout_stream *streams = calloc(o->n_streams ? o->n_streams : 1, sizeof *streams);
-    int result = streams ? make(o, streams, &t, id, err) : error_set(err, MPP_S_ERROR, ENOMEM, "cannot make a mesh");
+    int result = streams ? make(o, streams, &t, mesh, err) : error_set(err, MPP_S_ERROR, ENOMEM, "cannot make a mesh");
     free(streams);
     free(t.data);
-    return result < 0 ? -1 : mpp_mesh_open(id, mesh, err);
+    return result;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -420,11 +438,29 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
     return 0;
 }
 
+static bool text_within(const mpp_mesh *m, uint32_t at, uint32_t size)
+{
+    return at <= m->l.texts_size && size <= m->l.texts_size - at;
+}
+
 static char *text_copy(const mpp_mesh *m, uint32_t at, uint32_t size)
 {
-    if (at > m->l.texts_size || size > m->l.texts_size - at)
-        return NULL;
     return strndup((char *)m->base + m->l.texts_at + at, size);
+}
+
+/* Key and partition of a stream, from its texts.  NULL in place of one: there was no memory for it. */
+static int stream_parse(const mpp_mesh *m, const layout_stream *s, const char *text, const char *bounds,
+                        mesh_stream *out, mpp_error *err)
+{
+    mpp_error why;
+    if (!text || !bounds || !out->info.name)
+        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", m->id);
+    if (key_make(text, (char)s->separator, &out->key, &why) == 0 &&
+        (s->partition != MPP_RANGE || key_ranges_parse(bounds, &out->key, m->l.consumers, &out->ranges, &why) == 0))
+        return 0;
+    if (why.os_error)
+        return error_set(err, MPP_S_ERROR, why.os_error, "cannot open mesh '%s'", m->id);
+    return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: key or partition of stream '%s'", m->id, s->name);
 }
 
 static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
@@ -437,6 +473,8 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
     if (!name_valid(s.name) || !record_format_valid(&format) || s.partition > MPP_BROADCAST || s.separator > 255 ||
         s.delimiter > 255 || s.buffer > MPP_MAILBOX)
         return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: entry %u of its stream table", m->id, i);
+    if (!text_within(m, s.key_at, s.key_size) || !text_within(m, s.bounds_at, s.bounds_size))
+        return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: key or partition of stream '%s'", m->id, s.name);
     char *text = text_copy(m, s.key_at, s.key_size);
     char *bounds = text_copy(m, s.bounds_at, s.bounds_size);
     out->info = (mpp_stream_info){.name = strdup(s.name),
@@ -447,15 +485,11 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
                                   .lane = i % m->l.lanes,
                                   .buffer = (mpp_buffer_kind)s.buffer,
                                   .max_record = m->max_record};
-    bool ok = text && bounds && out->info.name && key_make(text, (char)s.separator, &out->key, NULL) == 0;
-    if (ok && s.partition == MPP_RANGE)
-        ok = key_ranges_parse(bounds, &out->key, m->l.consumers, &out->ranges, NULL) == 0;
+    const int result = stream_parse(m, &s, text, bounds, out, err);
     free(bounds);
     if (!s.key_size)
         free(text);
-    return ok ? 0
-              : error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: key or partition of stream '%s'", m->id,
-                          s.name);
+    return result;
 }
 
 /* Number the buffers that overwrite, and bound what they can hold. */
@@ -520,14 +554,24 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
     return buffers_open(m, err);
 }
 
-static int open_mesh(const char *id, bool copied, mpp_mesh **mesh, mpp_error *err)
+static mpp_mesh *mesh_new(const char *id, bool copied, mpp_error *err)
 {
     mpp_mesh *m = calloc(1, sizeof *m);
-    *mesh = NULL;
-    if (!m)
-        return error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", id);
+    if (!m) {
+        error_set(err, MPP_S_ERROR, ENOMEM, "cannot open mesh '%s'", id);
+        return NULL;
+    }
     snprintf(m->id, sizeof m->id, "%s", id);
     m->copied = copied;
+    return m;
+}
+
+static int open_mesh(const char *id, bool copied, mpp_mesh **mesh, mpp_error *err)
+{
+    mpp_mesh *m = mesh_new(id, copied, err);
+    *mesh = NULL;
+    if (!m)
+        return -1;
     if ((copied ? segment_look : segment_open)(id, &m->segment, err) < 0 || mesh_load(m, err) < 0) {
         mpp_mesh_close(&m);
         return -1;
@@ -705,9 +749,9 @@ bool mesh_watch_gone(const mpp_mesh *m)
 {
     if (!m->watch_pid)
         return false;
-    uint64_t start = liveness_start_time(m->watch_pid);
+    const uint64_t start = liveness_start_time(m->watch_pid);
     if (start == 0)
-        return errno == ESRCH;
+        return errno == ESRCH; /* else we cannot look, and that is no death */
     return start != m->watch_start || liveness_state(m->watch_pid) == 'Z';
 }
 

@@ -87,7 +87,7 @@ bool mesh_complete(const mpp_mesh *m);
 bool mesh_finished(const mpp_mesh *m);
 
 /* Remove segment, sockets and directory; sockets first, the segment's name last, so that a directory never stands
- * without its segment.  true: it was us who did. */
+ * without its segment.  true: it was us who did; else errno says why not, as segment_unlink(). */
 bool mesh_unlink(mpp_mesh *m);
 
 /* $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp; made absolute, for participants may run elsewhere.

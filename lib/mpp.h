@@ -271,7 +271,7 @@ void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
  * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's; one longer
  * than a frame may be under way in part, then no other can go before it), MPP_CLOSED, MPP_GONE; MPP_ERROR with errno
  * EINVAL: not a record of the stream's format, or not the long one that is under way,
- * EMSGSIZE: longer than the mesh's max_record. */
+ * EMSGSIZE: longer than the mesh's max_record, ENOMEM: nothing was done. */
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len);
 /* After MPP_WOULD_BLOCK: the record will not be offered again.  It is counted, and round robin goes on with the next
  * consumer.  MPP_OK; MPP_WOULD_BLOCK: a part of it is under way, so it must be. */
@@ -505,7 +505,7 @@ typedef struct mpp_hot_key {
     unsigned times, seen; /* of so many records looked at */
 } mpp_hot_key;
 bool mpp_snapshot_hot_key(const mpp_snapshot *s, const mpp_channel *c, mpp_hot_key *hot);
-/* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1. */
+/* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1 with errno. */
 int mpp_mesh_list(char ***ids);
 
 #ifdef __cplusplus

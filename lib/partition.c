@@ -81,7 +81,7 @@ unsigned partition_hash(const producer_stream *s, const unsigned char *bytes, si
     return key_hash(bytes, n, s->registry.consumers);
 }
 
-static unsigned by_key(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len)
+static int by_key(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len)
 {
     const mesh_stream *d = s->declared;
     const unsigned char *body, *bytes;
@@ -92,10 +92,12 @@ static unsigned by_key(mpp_producer *p, producer_stream *s, const unsigned char 
     } else if (!key_bytes(&d->key, body, n, &p->scratch, &bytes, &n)) {
         s->no_key++;
     }
+    if (!bytes)
+        return PARTITION_FAILED;
     if (d->info.partition == MPP_HASH)
-        return partition_hash(s, bytes, n);
+        return (int)partition_hash(s, bytes, n);
     record_body(&d->info.format, record, len, &body, &n);
-    return key_range(&d->ranges, &d->key, body, n);
+    return (int)key_range(&d->ranges, &d->key, body, n);
 }
 
 int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len)
@@ -111,5 +113,5 @@ int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *r
     case MPP_RANGE:
         break;
     }
-    return (int)by_key(p, s, record, len);
+    return by_key(p, s, record, len);
 }

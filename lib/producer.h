@@ -81,8 +81,9 @@ static inline bool producer_in_place(const mpp_producer *p, const producer_strea
     return s->registry.consumers == 1 && !s->buffer->overwrites && !p->no_wait;
 }
 
-/* To which consumer the record goes; -1: to all.  PARTITION_BLOCKED: `any`, and nobody has room. */
-enum { PARTITION_ALL = -1, PARTITION_BLOCKED = -2 };
+/* To which consumer the record goes; -1: to all.  PARTITION_BLOCKED: `any`, and nobody has room.  PARTITION_FAILED: no
+ * memory to join its key. */
+enum { PARTITION_ALL = -1, PARTITION_BLOCKED = -2, PARTITION_FAILED = -3 };
 int partition_target(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len);
 /* Whose turn it is; where a key goes. */
 static inline unsigned partition_turn(const mpp_producer *p, const producer_stream *s)

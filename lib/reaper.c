@@ -15,13 +15,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* It was not us who removed it.  0: but another, or nobody could; -1 with *err. */
+static int not_removed(const char *id, mpp_error *err)
+{
+    return errno == EBUSY || errno == ENOENT ? 0 : error_set(err, MPP_S_ERROR, errno, "cannot remove mesh '%s'", id);
+}
+
 /* A segment that is not a valid mesh, but is ours and carries a mesh's name: half made, or corrupt. */
-static bool unlink_segment(const char *id)
+static bool unlink_segment(const char *id, mpp_error *err)
 {
     segment *s;
-    if (segment_open(id, &s, NULL) < 0)
+    if (segment_open(id, &s, err) < 0)
         return false;
     bool removed = segment_unlink(s, id, NULL, NULL);
+    if (!removed)
+        not_removed(id, err);
     segment_close(&s);
     return removed;
 }
@@ -31,7 +39,7 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     mpp_mesh *m;
     mpp_error why;
     if (mpp_mesh_open(id, &m, &why) < 0) {
-        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id)))
+        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id, NULL)))
             return 0;
         return error_set(err, why.status, 0, "%s", why.text);
     }
@@ -46,19 +54,19 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
     mesh_ring_all(m, bell);
     close(bell);
-    mesh_unlink(m);
+    int result = mesh_unlink(m) ? 0 : not_removed(id, err);
     mpp_mesh_close(&m);
-    return 0;
+    return result;
 }
 
-/* Why --gc may remove it: the snapshot's word for a mesh, "half made" for what never became one. */
-static const char *garbage(const char *id, mpp_snapshot **s)
+/* Why --gc may remove it: the snapshot's word for a mesh, "half made" for what never became one.  NULL: it may not, or
+ * *err, which is only filled in then, says why it could not be looked at. */
+static const char *garbage(const char *id, mpp_snapshot **s, mpp_error *err)
 {
-    mpp_error why;
-    if (mpp_snapshot_take(id, s, &why) == 0)
+    if (mpp_snapshot_take(id, s, err) == 0)
         return (*s)->garbage;
     segment *file;
-    if (why.status != MPP_S_CORRUPT || segment_look(id, &file, NULL) < 0)
+    if (err->status != MPP_S_CORRUPT || segment_look(id, &file, err) < 0)
         return NULL;
     uint64_t magic = 0;
     ssize_t n = segment_read(file, 0, &magic, sizeof magic);
@@ -67,28 +75,40 @@ static const char *garbage(const char *id, mpp_snapshot **s)
 }
 
 /* The mesh that the snapshot shows, and not another one that took its name since. */
-static bool remove_shown(const mpp_snapshot *s)
+static bool remove_shown(const mpp_snapshot *s, mpp_error *err)
 {
     mpp_mesh *m;
-    if (mpp_mesh_open(s->id, &m, NULL) < 0)
+    if (mpp_mesh_open(s->id, &m, err) < 0)
         return false;
-    bool removed = m->segment == s->mesh->segment && mesh_deserted(m) && mesh_unlink(m);
+    bool doomed = m->segment == s->mesh->segment && mesh_deserted(m), removed = doomed && mesh_unlink(m);
+    if (doomed && !removed)
+        not_removed(s->id, err);
     mpp_mesh_close(&m);
     return removed;
 }
 
-static bool collect(const char *id, void (*each)(void *arg, const char *id, const char *why), void *arg)
+/* What could not be done for want of something is told; that somebody else was quicker, or that it is none, is not. */
+static void first_failure(mpp_error *first, const mpp_error *why)
+{
+    if (why->status == MPP_S_ERROR && first->status == MPP_S_DONE)
+        *first = *why;
+}
+
+static bool collect(const char *id, void (*each)(void *arg, const char *id, const char *why), void *arg,
+                    mpp_error *failure)
 {
     mpp_snapshot *s = NULL;
-    const char *why = garbage(id, &s);
+    mpp_error err = {.status = MPP_S_DONE};
+    const char *why = garbage(id, &s, &err);
     bool removed = false;
     if (why && s)
-        removed = remove_shown(s);
+        removed = remove_shown(s, &err);
     else if (why)
-        removed = unlink_segment(id);
+        removed = unlink_segment(id, &err);
     if (removed && each)
         each(arg, id, why);
     mpp_snapshot_free(&s);
+    first_failure(failure, &err);
     return removed;
 }
 
@@ -140,7 +160,7 @@ static void directory_remove(int base, const char *base_path, const char *name)
 }
 
 /* Does a mesh put its sockets there?  Also when that cannot be known. */
-static bool directory_used(const char *base, const char *name, char *const *ids, int n)
+static bool directory_used(const char *base, const char *name, char *const *ids, int n, mpp_error *failure)
 {
     for (int i = 0; i < n; i++) {
         mpp_mesh *m;
@@ -149,6 +169,7 @@ static bool directory_used(const char *base, const char *name, char *const *ids,
         if (mesh_look(ids[i], &m, &why) < 0) {
             if (why.status == MPP_S_NO_MESH)
                 continue;
+            first_failure(failure, &why);
             return true;
         }
         bool here = strncmp(m->socket_dir, base, at) == 0 && m->socket_dir[at] == '/' &&
@@ -160,9 +181,20 @@ static bool directory_used(const char *base, const char *name, char *const *ids,
     return false;
 }
 
+static int list(char ***ids, mpp_error *failure)
+{
+    mpp_error err;
+    const int n = mpp_mesh_list(ids);
+    if (n < 0) {
+        error_set(&err, MPP_S_ERROR, errno, "cannot list " SEGMENT_DIRECTORY);
+        first_failure(failure, &err);
+    }
+    return n;
+}
+
 /* A segment is there before its directory and goes after it.  So a directory that is listed, and whose segment is not
  * listed afterwards, has lost it (it was truncated, or removed by hand). */
-static void collect_directories(void)
+static void collect_directories(mpp_error *failure)
 {
     char base[PATH_MAX], **ids;
     if (mesh_temporary_directory(base, NULL) < 0)
@@ -174,8 +206,8 @@ static void collect_directories(void)
     for (struct dirent *entry; (entry = readdir(d));) {
         if (!directory_name(entry->d_name))
             continue;
-        int n = mpp_mesh_list(&ids);
-        if (n >= 0 && !directory_used(base, entry->d_name, ids, n))
+        int n = list(&ids, failure);
+        if (n >= 0 && !directory_used(base, entry->d_name, ids, n, failure))
             directory_remove(dirfd(d), base, entry->d_name);
         while (n > 0)
             free(ids[--n]);
@@ -187,14 +219,14 @@ static void collect_directories(void)
 int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err)
 {
     char **ids;
-    int n = mpp_mesh_list(&ids), removed = 0;
-    if (n < 0)
-        return error_set(err, MPP_S_ERROR, errno, "cannot list " SEGMENT_DIRECTORY);
+    mpp_error failure = {.status = MPP_S_DONE};
+    int n = list(&ids, &failure), removed = 0;
     for (int i = 0; i < n; i++) {
-        removed += collect(ids[i], each, arg);
+        removed += collect(ids[i], each, arg, &failure);
         free(ids[i]);
     }
     free(ids);
-    collect_directories();
-    return removed;
+    if (n >= 0)
+        collect_directories(&failure);
+    return failure.status == MPP_S_DONE ? removed : error_set(err, failure.status, 0, "%s", failure.text);
 }

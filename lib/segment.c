@@ -444,15 +444,19 @@ bool segment_unlink(segment *s, const char *id, void (*before)(void *arg), void 
 {
     char path[SEGMENT_PATH_MAX];
     pid_t holder;
+    errno = ENOENT;
     if (!segment_path(id, path) || segment_lock(s, LAYOUT_LOCK_REMOVE, &holder) < 0)
         return false;
     struct stat st;
     bool ours = lstat(path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
-    if (ours) {
-        if (before)
-            before(arg);
-        ours = unlink(path) == 0;
+    if (ours && before)
+        before(arg);
+    int e = ENOENT;
+    if (ours && unlink(path) < 0) {
+        ours = false;
+        e = errno;
     }
     segment_unlock(s, LAYOUT_LOCK_REMOVE);
+    errno = e;
     return ours;
 }

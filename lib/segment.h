@@ -53,7 +53,8 @@ pid_t segment_holder(segment *s, unsigned byte);
 
 /* Remove the name, if it still stands for this segment.  Exactly one of several removers does it, and none ever
  * removes another segment that took the name since: who holds the lock LAYOUT_LOCK_REMOVE may unlink, and names
- * are never replaced.  before() runs under the lock.  true: we removed it. */
+ * are never replaced.  before() runs under the lock.  true: we removed it; false with errno: EBUSY another does, ENOENT
+ * the name stands for it no more, else why it could not be done. */
 bool segment_unlink(segment *s, const char *id, void (*before)(void *arg), void *arg);
 
 #endif
