@@ -361,7 +361,7 @@ static bool try_next(unsigned n, mpp_error *err)
         if ((outcome = mpp_next(r.c[target], 1, MPP_PRODUCER_ANY, &b)) == MPP_OK)
             mpp_release(r.c[target], &b);
     if (mpp_mesh_cause(r.mesh, err) || memory.failed)
-        right &= err->status == MPP_S_FAILED && names_memory(err->text) && mpp_service(r.p) == MPP_GONE;
+        right &= says_memory(err) && mpp_service(r.p) == MPP_GONE;
     rig_close(&r);
     return right;
 }
