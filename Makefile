@@ -2,6 +2,9 @@
 #
 #   make               the library, the tools and their manuals, into $(B)/
 #   make check         every test; TESTS='020 unit' picks some; the last line is "N passed, M failed"
+#   make soak          the tests that draw at random, again and again: T=SECONDS
+#   make coverage      which branches the tests take; TESTS as above
+#   make analyze       what takes longer than lint: gcc -fanalyzer, clang-tidy, and valgrind over the unit tests
 #   make demo          a shuffle and a gather on this machine's own data
 #   make bench         how fast, beside other ways; QUICK=1 in a minute, WHAT=scale by size, BENCH_JSON=FILE
 #   make install       under DESTDIR and PREFIX; uninstall takes the same away again
@@ -63,6 +66,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 .SUFFIXES:
 .SECONDARY: $(all_obj)
 .PHONY: all unit benches check demo bench install uninstall clean format lint setup
+.PHONY: soak coverage analyze
 
 all: $(lib) $(tools) $(manuals) $(header)
 unit: $(units)
@@ -173,6 +177,19 @@ setup: | $(B)/.setup
 
 check: setup all unit $(B)/tests/bench/gen
 	$(Q)MPP_B='$(abspath $(B))' MPP_SAN='$(SAN)' scripts/check $(TESTS)
+
+soak: setup all unit $(B)/tests/bench/gen
+	$(Q)MPP_B='$(abspath $(B))' MPP_SAN='$(SAN)' scripts/soak $(or $(T),600)
+
+coverage:
+	$(Q)scripts/setup --lint
+	$(Q)$(MAKE) --no-print-directory B=build-coverage CC=gcc SAN= \
+		CFLAGS='-O0 -g --coverage -fprofile-update=atomic' all unit build-coverage/tests/bench/gen
+	$(Q)MPP_B='$(abspath build-coverage)' scripts/coverage $(TESTS)
+
+analyze: all unit
+	$(Q)scripts/setup --lint
+	$(Q)MPP_B='$(abspath $(B))' scripts/analyze
 
 demo: setup all
 	$(Q)MPP_B='$(abspath $(B))' scripts/demo

@@ -169,7 +169,7 @@ static _Noreturn void bad_long(const char *word)
 static _Noreturn void bad_option(int code, const char *word)
 {
     const cli_option *o = optopt ? find(optopt) : NULL;
-    if (code == ':')
+    if (code == ':' && o)
         cli_usage("--%s needs a value: %s", o->name, o->argument);
     if (o)
         cli_usage("--%s takes no value", o->name);
@@ -322,7 +322,7 @@ unsigned char cli_byte(const cli_option *option, const char *value)
     if (n == 2 && value[0] == '\\' && (escape = strchr(escapes, value[1])))
         return (unsigned char)bytes[escape - escapes];
     if (n == 4 && value[0] == '\\' && value[1] == 'x' && hex(value[2]) >= 0 && hex(value[3]) >= 0)
-        return (unsigned char)(hex(value[2]) << 4 | hex(value[3]));
+        return (unsigned char)((unsigned)hex(value[2]) << 4 | (unsigned)hex(value[3]));
     cli_bad_value(option, value, "expected one byte, or one of \\n \\t \\r \\0 \\\\ \\xHH");
 }
 

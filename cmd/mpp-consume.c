@@ -558,6 +558,19 @@ static void make_lines(job *j)
     }
 }
 
+/* A merge keeps a record of each producer back until it knows which is next.  In a lane that stands before another
+ * stream's records, which that one's merge may wait for, while it keeps back what the first one waits for. */
+static void check_merge(const participant *w)
+{
+    for (unsigned i = 0; i < w->n_streams; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (mpp_mesh_stream(w->mesh, w->streams[i].number)->lane ==
+                mpp_mesh_stream(w->mesh, w->streams[k].number)->lane)
+                cli_usage("--merge: streams '%s' and '%s' share a lane, and would wait for each other; "
+                          "read them with --sequential, or make the mesh without --lanes",
+                          w->streams[k].name, w->streams[i].name);
+}
+
 static void check_request(const job *j)
 {
     const participant *w = &j->who;
@@ -575,6 +588,8 @@ static void check_request(const job *j)
             cli_usage("--merge waits for every producer, and the buffer of stream '%s' (%s) waits for nobody",
                       info->name, mpp_buffer_text(info->buffer));
     }
+    if (j->asked.merge && !j->asked.sequential)
+        check_merge(w);
     if (!shared && j->asked.output)
         cli_usage("every --stream has a target of its own: nothing is left for --output");
     for (unsigned i = 0; i < w->n_streams; i++)

@@ -138,6 +138,23 @@ EOF
     mpp-create --remove "$m"
 }
 
+@test "a merge of streams that share a lane, which would wait for each other" {
+    m=$(mpp-create -p 2 --lanes 2 -s a -s b -s c)
+    export m
+    refused 2 <<'EOF'
+mpp-consume $m --merge -s a=/dev/null -s b=/dev/null -s c=/dev/null
+mpp-consume $m --merge -i 0 -s c=/dev/null -s a=/dev/null
+EOF
+    # One after the other, and those of other lanes, they can be merged.
+    mpp-produce "$m" --all -s 'a=|echo a$MPP_INDEX' -s 'b=|echo b$MPP_INDEX' -s 'c=|echo c$MPP_INDEX' &
+    track
+    run -0 mpp-consume "$m" --merge --sequential -s a -s b=out.b -s c=out.c
+    assert_output $'a0\na1'
+    all_done
+    same out.b <(printf 'b0\nb1\n')
+    same out.c <(printf 'c0\nc1\n')
+}
+
 @test "no such mesh" {
     refused 6 <<'EOF'
 mpp-produce 0123456789ab

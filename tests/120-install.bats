@@ -44,7 +44,11 @@ EOF
         bash -c 'sed -n -e "/^[a-z]*=/p" -e "s/^$1: \(.*\)/echo \1/p" "$0" | bash' "$pc" "$1"
     }
     san=()
-    [[ -z ${MPP_SAN:-} ]] || san=("-fsanitize=$MPP_SAN")
+    case ${MPP_SAN:-} in
+    "") ;;
+    coverage) san=(--coverage) ;;
+    *) san=("-fsanitize=$MPP_SAN") ;;
+    esac
     # shellcheck disable=SC2046 # words are wanted
     cc -std=c11 "${san[@]}" -Wall -Wextra -Werror $(field Cflags) -o program program.c $(field Libs)
     run -0 ./program

@@ -82,7 +82,7 @@ sleep_for_10_s() { # PID...
     m=$(mpp-create -s a -s b -s c -s d)
     strace -f -qq -e trace=execve -e signal=none -o log mpp-produce "$m" \
         -s 'a=|echo a >>started; seq 1' -s 'b=|echo b >>started; seq 2' \
-        -s 'c=|echo c >>started; seq 3' -s 'd=|echo d >>started; seq 4' --attach-timeout 300ms &
+        -s 'c=|echo c >>started; seq 3' -s 'd=|echo d >>started; seq 4' --attach-timeout "$(patient 1)s" &
     p=$!
     wait_for doing 4 "waiting for START" "$m"
     run -0 mpp-consume "$m" -i 0 -s c

@@ -145,7 +145,7 @@ static void test_eager(void)
 static void test_left(void)
 {
     registry r = open_registry(2, 1);
-    registry_left(&r, 0);
+    ok(registry_left(&r, 0) && !registry_left(&r, 0), "that somebody left is news once");
     ok(registry_has_enough(&r, 0) && !registry_unwanted(&r, 1), "who leaves unasked has enough of the only run");
     registry_left(&r, 1);
     ok(registry_unwanted(&r, 1), "when all have left, nobody wants it");
