@@ -209,7 +209,7 @@ static verdict try_remove(unsigned n, mpp_error *err)
     if (pid == 0) {
         allow_only(n);
         const verdict v = judge(mpp_mesh_remove(d.id, err), err);
-        _exit(v);
+        _exit((int)v);
     }
     verdict v = (verdict)harness_reap(pid);
     struct pollfd fd = {mpp_consumer_fd(c), POLLIN, 0};
