@@ -12,17 +12,22 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { MESHES = 16, PIECES = 40, SLOWER = HARNESS_SANITIZED ? 5 : 1 };
+enum { SEATS = 4, COMMANDS = SEATS, MESHES = 16, PIECES = 40, SLOWER = HARNESS_SANITIZED ? 5 : 1 };
 
-static const scene flow = {
-    .name = "flow",
-    .mesh = "-r 64K",
-    .producers = 2,
-    .consumers = 2,
-    .seats = {"p0 --timeout 400ms --attach-timeout 900ms -- ./drip",
-              "p1 --timeout 400ms --attach-timeout 900ms -- ./drip", "c0 --timeout 400ms --attach-timeout 900ms",
-              "c1 --timeout 400ms --attach-timeout 900ms -- cat"},
-};
+/* For so long they wait for others; who is stopped is stopped for longer, mostly. */
+#define PATIENCE (HARNESS_SANITIZED ? "--timeout 3s --attach-timeout 6s" : "--timeout 600ms --attach-timeout 1200ms")
+
+static scene flow = {.name = "flow", .mesh = "-r 64K", .producers = 2, .consumers = 2};
+
+static void make_flow(void)
+{
+    static char texts[SEATS][96];
+    static const char *const seats[SEATS] = {"p0 %s -- ./drip", "p1 %s -- ./drip", "c0 %s", "c1 %s -- cat"};
+    for (unsigned i = 0; i < SEATS; i++) {
+        snprintf(texts[i], sizeof texts[i], seats[i], PATIENCE);
+        flow.seats[i] = texts[i];
+    }
+}
 
 typedef struct tally {
     _Atomic unsigned next, stops, full, failed;
@@ -59,7 +64,7 @@ static int drip(const char *index)
 
 /* ---- who is stopped --------------------------------------------------------------------------------------- */
 
-enum { SEATS = 4, COMMANDS = SEATS }; /* a choice is a set of seats, and of commands of seats */
+/* A choice is a set of seats, and, from bit COMMANDS on, of commands of seats. */
 
 /* The processes of a choice: the seats' own, or all children of one but its guard. */
 static unsigned chosen(const show *s, unsigned choice, pid_t *pids, unsigned max)
@@ -117,7 +122,7 @@ static void stop(const show *s)
     if (tap_random(2))
         fill_bells(choice);
     all.t->stops += n > 0;
-    pause_ms(SLOWER * (unsigned)(tap_random(4) ? 450 + tap_random(800) : tap_random(200)));
+    pause_ms(SLOWER * (unsigned)(tap_random(4) ? 650 + tap_random(800) : tap_random(200)));
     for (unsigned i = 0; i < n; i++)
         kill(pids[i], SIGCONT);
 }
@@ -164,6 +169,7 @@ int main(int argc, char **argv)
         return drip(argv[2]);
     ssize_t k = readlink("/proc/self/exe", script + n, 512);
     strcpy(script + n + (k > 0 ? k : 0), " drip $MPP_INDEX\n");
+    make_flow();
     all.t = stage_shared(sizeof *all.t);
     all.want = stage_number("MPP_STOPS", SCALED(200, 5));
     stage_seed();
