@@ -8,6 +8,7 @@
 #   make demo          a shuffle and a gather on this machine's own data
 #   make bench         how fast, beside other ways; QUICK=1 in a minute, WHAT=scale by size, BENCH_JSON=FILE
 #   make install       under DESTDIR and PREFIX; uninstall takes the same away again
+#   make fuzz          libFuzzer goes on from the kept corpora: T=SECONDS in all, TARGET=NAME for one target
 #   make lint format   what the style asks of the sources
 #   make clean
 #
@@ -42,6 +43,7 @@ lib_src := $(wildcard lib/*.c)
 tool_src := $(wildcard cmd/mpp-*.c)
 helper_src := $(filter-out $(tool_src),$(wildcard cmd/*.c))
 unit_src := $(wildcard tests/unit/*.c tests/fault/*.c)
+fuzz_src := $(wildcard tests/fuzz/*.c)
 way_src := $(wildcard tests/bench/way-*.c)
 bench_src := $(filter-out $(way_src),$(wildcard tests/bench/*.c))
 man_src := $(wildcard man/*.[1-8] man/*.[1-8].in)
@@ -51,12 +53,14 @@ helpers := $(B)/cmd/helpers.a # what several tools use; each takes what it needs
 ways := $(B)/tests/bench/ways.a # what messages measures
 tools := $(tool_src:cmd/%.c=$(B)/%)
 units := $(unit_src:%.c=$(B)/%)
+fuzzers := $(patsubst %.c,$(B)/%,$(filter tests/fuzz/fuzz-%,$(fuzz_src)))
+breakers := $(filter-out $(fuzzers) %/replay,$(fuzz_src:%.c=$(B)/%))
 benches := $(bench_src:%.c=$(B)/%)
 manuals := $(patsubst %.in,%,$(man_src:%=$(B)/%))
 header := $(B)/include/mpp.h
 
 obj = $(1:%.c=$(B)/%.o)
-all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src) $(bench_src) $(way_src))
+all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src) $(bench_src) $(way_src) $(fuzz_src))
 formatted := $(wildcard lib/*.[ch] cmd/*.[ch] tests/*/*.[ch])
 
 Q := $(if $(filter 1,$(V)),,@)
@@ -67,6 +71,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 .SECONDARY: $(all_obj)
 .PHONY: all unit benches check demo bench install uninstall clean format lint setup
 .PHONY: soak coverage analyze
+.PHONY: fuzz fuzz-programs fuzz-replay
 
 all: $(lib) $(tools) $(manuals) $(header)
 unit: $(units)
@@ -102,6 +107,17 @@ $(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
 $(units): %: %.o $(helpers) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link,-pthread -ljansson)
+
+# Replayed, or with FUZZ_MAIN=-fsanitize=fuzzer driven by libFuzzer.
+FUZZ_MAIN := $(B)/tests/fuzz/replay.o
+fuzz_helpers := $(call obj,$(addprefix cmd/,command.c guard.c input.c io.c signals.c slice.c))
+fuzz-programs: $(fuzzers) $(breakers)
+$(fuzzers): %: %.o $(filter %.o,$(FUZZ_MAIN)) $(fuzz_helpers) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(call link,$(filter-out %.o,$(FUZZ_MAIN)) -pthread)
+$(breakers): %: %.o $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(call link,-pthread)
 
 # Only a yardstick needs it, and that does without.
 $(B)/tests/bench/way-dpdk.o: private OTHERS_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
@@ -190,6 +206,19 @@ coverage:
 analyze: all unit
 	$(Q)scripts/setup --lint
 	$(Q)MPP_B='$(abspath $(B))' scripts/analyze
+# What takes hostile input is tried under sanitizers, whatever the rest is built with.
+replay_b := $(if $(findstring address,$(SAN)),$(B),build-replay$(addprefix -,$(compiler)))
+fuzz-replay:
+	$(Q)$(MAKE) --no-print-directory B=$(replay_b) SAN=$(if $(findstring address,$(SAN)),$(SAN),address$(comma)undefined) \
+		CFLAGS='-O1 -g' fuzz-programs
+check: $(if $(TESTS),$(if $(findstring fuzz,$(TESTS)),fuzz-replay),fuzz-replay)
+check: export MPP_REPLAY := $(abspath $(replay_b))
+
+fuzz:
+	$(Q)scripts/setup --lint
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=address,undefined,fuzzer-no-link B=build-fuzz \
+		FUZZ_MAIN=-fsanitize=fuzzer CFLAGS='-O1 -g' fuzz-programs
+	$(Q)MPP_B='$(abspath build-fuzz)' scripts/fuzz $(or $(T),60) $(TARGET)
 
 demo: setup all
 	$(Q)MPP_B='$(abspath $(B))' scripts/demo
