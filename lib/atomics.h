@@ -21,10 +21,6 @@
 /* A counter has one writer; readers want a value, not an order. */
 #define count_add(p, n) store_relaxed((p), load_relaxed(p) + (n))
 
-/* Between a word and bytes that are copied while they may change (tape.c, mailbox.c). */
-#define release_fence() atomic_thread_fence(memory_order_release)
-#define acquire_fence() atomic_thread_fence(memory_order_acquire)
-
 /* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at
  * who sleeps.  Only doorbell.c and the leave protocol of endpoint.c need it.  ThreadSanitizer does not
  * understand fences; a read-modify-write of a location of its own gives it the same edge. */
@@ -38,6 +34,15 @@ static inline void full_fence_tsan(void)
 }
 #else
 #define full_fence() atomic_thread_fence(memory_order_seq_cst)
+#endif
+
+/* Between a word and bytes that are copied while they may change (tape.c). */
+#if defined(__SANITIZE_THREAD__)
+#define release_fence() full_fence()
+#define acquire_fence() full_fence()
+#else
+#define release_fence() atomic_thread_fence(memory_order_release)
+#define acquire_fence() atomic_thread_fence(memory_order_acquire)
 #endif
 
 /* Copy bytes that another process may be writing, or reading, at this moment: what comes out may be torn, and is not

@@ -92,14 +92,15 @@ tape_outcome tape_read(tape_reader *r, bool newest, unsigned char *to, layout_va
 {
     enum { TRIES = 100 };
     tape_outcome outcome = TAPE_AGAIN;
-    uint64_t position = r->position, oldest;
+    uint64_t position = r->position, oldest, first = 0;
     if (!r->began && !newest)
         position = load_acquire(&r->shared->oldest); /* not ordered by it: the copy is checked as any other */
     for (unsigned i = 0; i < TRIES && outcome == TAPE_AGAIN; i++) {
         if (newest) {
             if (!tape_unread(r, true))
                 return TAPE_NOTHING;
-            position = load_acquire(&r->shared->newest) - 1;      /* [W2] */
+            position = load_acquire(&r->shared->newest) - 1; /* [W2] */
+            first = i == 0 ? position : first;
         } else if (position == load_acquire(&r->shared->write)) { /* [W2] */
             r->position = position;
             return TAPE_NOTHING;
@@ -107,9 +108,11 @@ tape_outcome tape_read(tape_reader *r, bool newest, unsigned char *to, layout_va
         if (position & 7)
             return TAPE_CORRUPT;
         outcome = copy_value(r, position, to, value, &oldest);
-        if (outcome == TAPE_AGAIN)
+        if (outcome == TAPE_AGAIN && !newest)
             position = oldest;
     }
+    if (outcome == TAPE_AGAIN && newest && position == first)
+        return TAPE_CORRUPT; /* given up, and still the newest: no writer does that, and we would look for ever */
     if (outcome != TAPE_VALUE)
         return outcome;
     if (value->number < r->next || value->records > UINT64_MAX - value->number)

@@ -2,9 +2,9 @@
 #include "ring.h"
 #include "atomics.h"
 #include "harness.h"
+#include "twice.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 
 enum { SIZE = 64 << 10 };
 
@@ -12,19 +12,6 @@ enum { SIZE = 64 << 10 };
 
 static layout_channel channel;
 static unsigned char *bytes_of_ring; /* mapped twice */
-
-static unsigned char *map_twice(void)
-{
-    int fd = memfd_create("ring", MFD_CLOEXEC);
-    unsigned char *p = mmap(NULL, 2 * SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (fd < 0 || ftruncate(fd, SIZE) < 0 || p == MAP_FAILED)
-        bail_out("no memory for a ring");
-    for (unsigned half = 0; half < 2; half++)
-        if (mmap(p + half * SIZE, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-            bail_out("mmap: %s", strerror(errno));
-    close(fd);
-    return p;
-}
 
 /* An empty ring whose positions stand at `at`, and both its ends. */
 static bool open_at(uint64_t at, ring_writer *w, ring_reader *r)
@@ -298,7 +285,7 @@ int main(void)
 {
     tap_seed();
     watchdog(60, "arithmetic");
-    bytes_of_ring = map_twice();
+    bytes_of_ring = map_twice(SIZE);
     for (unsigned i = 0; i < N_STARTS; i++)
         test_empty_and_full(starts[i]);
     test_deferred();
