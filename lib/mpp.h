@@ -155,7 +155,8 @@ const mpp_stream_info *mpp_mesh_stream(const mpp_mesh *m, unsigned stream);
 int mpp_mesh_find_stream(const mpp_mesh *m, const char *name); /* its number, or -1 */
 
 /* Why the mesh is over, once a call has said MPP_GONE: the first failure, with the status that a process
- * which did not cause it should exit with.  false while nothing has failed. */
+ * which did not cause it should exit with (MPP_S_ERROR for the one that did, by a system call of its own that failed).  Of
+ * a reader that failed alone, because all that it reads is overwritten, its own failure.  false while nothing has failed. */
 bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause);
 
 /* Which consumer a key goes to, by the stream's own partition; -1 when the key does not decide it.
