@@ -229,6 +229,16 @@ static void check_statuses(const char *text)
 /* Values that end the process when they are wrong. */
 enum { NUMBER, SIZE, DURATION, BYTE, CHOICE, KINDS };
 
+/* One that we can compare. */
+static int64_t number_of(const cli_option *option, const char *text)
+{
+    const uint64_t v = cli_number(option, text, 3, UINT64_MAX);
+    must(v < UINT64_MAX || strcmp(text + strspn(text, "0"), "18446744073709551615") == 0, "number '%s'", text);
+    if (v > INT64_MAX)
+        cli_usage("too large for us");
+    return (int64_t)v;
+}
+
 static int64_t value_of(unsigned kind, const char *text)
 {
     static const char *const names[] = {"hash", "any", "", "u32le", NULL};
@@ -236,7 +246,7 @@ static int64_t value_of(unsigned kind, const char *text)
     the_tool = &tools[0];
     switch (kind) {
     case NUMBER:
-        return (int64_t)cli_number(&option, text, 3, INT64_MAX);
+        return number_of(&option, text);
     case SIZE:
         return (int64_t)cli_size(&option, text, 3, INT64_MAX);
     case DURATION:
