@@ -483,9 +483,18 @@ void consumer_arm(mpp_consumer *c)
 {
     for (unsigned i = 0; i < c->n_inlets; i++)
         inlet_release(&c->inlets[i], &c->end);
+}
+
+void consumer_await(mpp_consumer *c)
+{
+    bool any = false;
     for (unsigned i = 0; i < c->n_streams; i++)
-        if (c->streams[i].hungry != HUNGRY_NOT && c->streams[i].buffer->await)
+        if (c->streams[i].hungry != HUNGRY_NOT && c->streams[i].buffer->await) {
             c->streams[i].buffer->await(c, &c->streams[i]);
+            any = true;
+        }
+    if (any)
+        doorbell_fence(); /* [D1] for what they stored, as doorbell_arm() has it for armed */
 }
 
 static bool any_ready(mpp_consumer *c, consumer_stream *s)

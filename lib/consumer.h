@@ -49,7 +49,8 @@ share_state bounded_look(mpp_consumer *c, consumer_stream *s, unsigned producer)
 share_state bounded_take(mpp_consumer *c, consumer_stream *s, unsigned producer, mpp_batch *batch);
 
 /* For wait.c. */
-void consumer_arm(mpp_consumer *c); /* give back all that was released */
+void consumer_arm(mpp_consumer *c);   /* give back all that was released */
+void consumer_await(mpp_consumer *c); /* when armed: tell those who ask first whether anybody may be */
 bool consumer_ready(mpp_consumer *c);
 bool consumer_hungry(const mpp_consumer *c);
 void consumer_disarm(mpp_consumer *c);

@@ -274,7 +274,9 @@ share_state overwriting_take(mpp_consumer *c, consumer_stream *s, unsigned produ
 
 void overwriting_await(mpp_consumer *c, consumer_stream *s)
 {
-    store_relaxed(&mesh_buffer(c->end.mesh, s->stream)->awaited, 1); /* before [D1] */
+    /* When we are armed, not before: a writer that takes it back looks for us next, and must find us.  An exchange, so
+     * that who takes back what another has set behind us sees all that we stored, too. */
+    exchange(&mesh_buffer(c->end.mesh, s->stream)->awaited, 1); /* before [D1] */
 }
 
 void overwriting_leave(mpp_consumer *c, consumer_stream *s)

@@ -96,6 +96,7 @@ static void arm_consumer(mpp_consumer *c, mpp_activity activity, int fd)
     say(&c->end, hungry && activity == MPP_COMPUTING ? MPP_WAITING_DATA : activity, lane, (unsigned)(awaited + 1),
         progress, fd);
     arm_slots(&c->end, hungry ? LAYOUT_WANTS_DATA : 0);
+    consumer_await(c);
 }
 
 static bool arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity, int fd)

@@ -157,13 +157,13 @@ take: /* mailbox_take() */
     fi;
 wait: /* mpp_wait() */
 #ifdef AWAITED_BEFORE_ARMED
-    store(me, AWAITED, 1); /* overwriting_await() */
+    store(me, AWAITED, 1);
     store(me, ARMED + self, 1);
     fence(me); /* [D1] */
 #else
     store(me, ARMED + self, 1);
-    exchange(me, x, AWAITED, 1); /* overwriting_await() */
-    fence(me);                /* [D1] */
+    fence(me);                   /* [D1] */
+    exchange(me, x, AWAITED, 1); /* overwriting_await(), [D1] again */
 #endif
     if
     :: FULL(load(me, SLOT)) -> goto ready
