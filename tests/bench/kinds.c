@@ -34,7 +34,7 @@ typedef struct setting {
     int64_t duration_ns;
 } setting;
 
-static void die(const char *what, const char *text)
+__attribute__((noreturn)) static void die(const char *what, const char *text)
 {
     fprintf(stderr, "kinds: %s: %s\n", what, text);
     exit(1);
