@@ -5,7 +5,7 @@
  * get all that was published and whole records only, and name the dead one, or find that nothing happened, or that all
  * was done; and nothing may be left.
  *
- * MPP_STEPS=n points in all (5000), of which every instruction of the library has its share; SEED=n as printed.
+ * MPP_STEPS=n points in all (5000), of which every instruction of the library has its share; MPP_SEED=n as printed.
  * MPP_STEP=scenario:k or scenario:k:j runs one again, as a failure prints it. */
 #include "stepper.h"
 

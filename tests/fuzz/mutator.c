@@ -1,6 +1,6 @@
 /* mutator - somebody scribbles over the shared words of a running mesh, and everybody in it ends
  *
- *     mutator [SECONDS]                      10 by default; SEED=n plays the same meshes and scribbles again
+ *     mutator [SECONDS]                      10 by default; MPP_SEED=n plays the same meshes and scribbles again
  *
  * Two producers, two consumers and one who takes snapshots are threads at work, each with its own endpoint of one mesh; a
  * process changes words at random: slots, requests, channels, ends, control rings, the header's

@@ -1,7 +1,7 @@
 /* Buffers through the public API, in one thread: what each kind gives to readers who are there, come late, come again or
  * fail; how a producer's end looks to them; what is refused; and when the mesh goes.
  *
- * SEED=n replays the lengths of the values. */
+ * MPP_SEED=n replays the lengths of the values. */
 #include "readers.h"
 
 static const mpp_buffer_kind kinds[] = {MPP_RING, MPP_LATEST, MPP_MAILBOX};

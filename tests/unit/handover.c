@@ -1,7 +1,7 @@
 /* Handovers between two processes through the smallest window that there is, sleeping and not: no wake-up is lost, no
  * record is lost, torn or out of order.
  *
- *     handover [HANDOVERS]       or from $MPP_HANDOVERS; 10^7 by default.  SEED=n draws the same spins again
+ *     handover [HANDOVERS]       or from $MPP_HANDOVERS; 10^7 by default.  MPP_SEED=n draws the same spins again
  *
  * In the first part a ring of 64K holds three frames, the largest that it takes: each is handed over with its own release
  * of space and its own bell.  In the second a single frame goes to and fro, so that each side waits for the other every

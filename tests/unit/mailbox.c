@@ -1,7 +1,7 @@
 /* A mailbox by itself, on private memory: each value is taken at most once, whole, by whoever is there; overwritten +
  * taken + what lies in it = put - wherever in a take or a put others act, and with threads.
  *
- * Random parts: SEED=n replays them (not the threads); MPP_ROUNDS=n: the threads do n times as much. */
+ * Random parts: MPP_SEED=n replays them (not the threads); MPP_ROUNDS=n: the threads do n times as much. */
 #include "steps.h"
 #include "twice.h"
 #include "values.h"

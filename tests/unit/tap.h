@@ -5,7 +5,7 @@
  *     return done_testing();                        the plan, and main's exit status
  *
  * A failing test prints where it stands and its expression; give with diag() whatever else is needed to see why.
- * Randomised tests draw from tap_random() and print tap_seed()'s seed: `SEED=n prog` runs the same test again. */
+ * Randomised tests draw from tap_random() and print tap_seed()'s seed: `MPP_SEED=n prog` runs the same test again. */
 #ifndef TAP_H
 #define TAP_H
 
@@ -61,12 +61,12 @@ static inline int done_testing(void)
     return tap.failed > 0 || tap.run == 0;
 }
 
-/* Seed tap_random() from $SEED, else from the clock, and print it. */
+/* Seed tap_random() from $MPP_SEED, else from the clock, and print it. */
 static inline void tap_seed(void)
 {
-    const char *given = getenv("SEED");
+    const char *given = getenv("MPP_SEED");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    diag("SEED=%llu", (unsigned long long)seed);
+    diag("MPP_SEED=%llu", (unsigned long long)seed);
     tap.random = seed;
 }
 

@@ -1,7 +1,7 @@
 /* A tape whose words and headers are not what a writer stores: a reader says corrupt, a writer gives up what it cannot
  * make sense of, nobody touches what is outside, and nobody looks for ever.
  *
- * SEED=n replays the random part.  Best under SAN=address,undefined as well. */
+ * MPP_SEED=n replays the random part.  Best under SAN=address,undefined as well. */
 #include "reel.h"
 
 static uint64_t stands; /* where the reader does */

@@ -1,7 +1,7 @@
 /* A tape by itself, on private memory: what its readers get is whole, in order, and what they missed is told exactly -
  * wherever the positions stand, wherever in a read the writer overtakes, or in a write it dies.
  *
- * Random parts: SEED=n replays them (not the threads); MPP_ROUNDS=n: the threads do n times as much. */
+ * Random parts: MPP_SEED=n replays them (not the threads); MPP_ROUNDS=n: the threads do n times as much. */
 #include "reel.h"
 
 #include <pthread.h>
