@@ -294,3 +294,13 @@ second='wc -l <out.a >started.b; seq 5'
         same out.b <(seq 5)
     done
 }
+
+@test "--sequential when the first one's command has enough while nothing comes: the second one starts" {
+    m=$(mpp-create -s a -s b)
+    mpp-produce "$m" -s 'a=|echo 1; exec sleep 1000' -s 'b=|echo 2' &
+    track
+    run -0 finishes_within "$(patient 10)" mpp-consume "$m" --sequential -s 'a=|head -n 1 >a' -s b
+    assert_output 2
+    all_done
+    same a <(echo 1)
+}
