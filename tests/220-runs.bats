@@ -247,7 +247,8 @@ second='wc -l <out.a >started.b; seq 5'
         exec {in}>fifo
         seq 100000 >&"$in"
         # All that was said has arrived, and everybody waits: b could have been started long since.
-        wait_for same out.a <(seq 100000)
+        seq 100000 >expected
+        wait_for same out.a expected
         wait_for doing $lanes "reading its input" "$m"
         wait_for doing $lanes "waiting for data" "$m"
         run ! test -e started.b
