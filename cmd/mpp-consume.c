@@ -465,8 +465,8 @@ static void work(job *j)
     uint64_t records, bytes;
     participant_barrier(w);
     while (!heard_signal(j) && !called_off(j)) {
+        look_at_sinks(j); /* first: what ends here may let the next one start */
         start_lines(j);
-        look_at_sinks(j);
         bool moved = false;
         for (unsigned i = 0; i < w->n_streams && !w->failed; i++)
             moved |= step(j, &j->lines[i]);

@@ -89,7 +89,8 @@ gathered() { # OUT FILE...
     mpp-consume "$m" >out {slow}>&- &
     c=$!
     wait $q
-    wait_for same out <(seq 1000)
+    seq 1000 >expected
+    wait_for same out expected
     echo ' and its end' >&$slow
     exec {slow}>&-
     all_well $p $c

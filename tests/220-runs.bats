@@ -247,7 +247,8 @@ second='wc -l <out.a >started.b; seq 5'
         exec {in}>fifo
         seq 100000 >&"$in"
         # All that was said has arrived, and everybody waits: b could have been started long since.
-        wait_for same out.a <(seq 100000)
+        seq 100000 >expected
+        wait_for same out.a expected
         wait_for doing $lanes "reading its input" "$m"
         wait_for doing $lanes "waiting for data" "$m"
         run ! test -e started.b
@@ -293,4 +294,14 @@ second='wc -l <out.a >started.b; seq 5'
         same out.a <(seq 5)
         same out.b <(seq 5)
     done
+}
+
+@test "--sequential when the first one's command has enough while nothing comes: the second one starts" {
+    m=$(mpp-create -s a -s b)
+    mpp-produce "$m" -s 'a=|echo 1; exec sleep 1000' -s 'b=|echo 2' &
+    track
+    run -0 finishes_within "$(patient 10)" mpp-consume "$m" --sequential -s 'a=|head -n 1 >a' -s b
+    assert_output 2
+    all_done
+    same a <(echo 1)
 }

@@ -106,7 +106,8 @@ said() { # FILE REGEX
     c=$!
     wait_for doing 1 "waiting for data" "$m"
     mpp-produce "$m" -- seq 100000
-    wait_for same out <(seq 100000)
+    seq 100000 >expected
+    wait_for same out expected
     wait_for doing 1 "waiting for data" "$m"
     mpp-produce "$m" -- seq 5
     exits 0 $c
