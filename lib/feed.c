@@ -33,11 +33,16 @@ static mpp_outcome blocked(mpp_producer *p)
     return endpoint_gone(&p->end) ? MPP_GONE : MPP_WOULD_BLOCK;
 }
 
-mpp_outcome producer_state(mpp_producer *p, const producer_stream *s)
+mpp_outcome producer_state(mpp_producer *p, producer_stream *s)
 {
     if (endpoint_gone(&p->end))
         return MPP_GONE;
-    return s->registry.running || (s->buffer->overwrites && s->registry.run == 0) ? MPP_OK : MPP_CLOSED;
+    if (s->registry.running)
+        return MPP_OK;
+    if (!s->buffer->overwrites || s->registry.run > 0)
+        return MPP_CLOSED;
+    producer_begin(p, s); /* nobody needs to ask */
+    return endpoint_gone(&p->end) ? MPP_GONE : MPP_OK;
 }
 
 /* What was accepted before goes before. */

@@ -127,13 +127,9 @@ mpp_outcome overwriting_push(mpp_producer *p, producer_stream *s, const void *da
 {
     const unsigned char *bytes = data;
     unsigned records;
-    mpp_outcome outcome = MPP_OK;
-    if (endpoint_gone(&p->end))
-        return MPP_GONE;
-    if (!s->registry.running && s->registry.run > 0)
-        return MPP_CLOSED;
-    if (!s->registry.running)
-        producer_begin(p, s);
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome != MPP_OK)
+        return outcome;
     while (*used < n) {
         const size_t len = value_at(s, bytes + *used, n - *used, &records, &outcome);
         if (records == 0)

@@ -98,8 +98,9 @@ static inline void partition_sent(producer_stream *s, size_t len)
     s->favour -= s->favour < len ? s->favour : len;
 }
 
-/* May a record be produced now?  MPP_OK, MPP_CLOSED, MPP_GONE. */
-mpp_outcome producer_state(mpp_producer *p, const producer_stream *s);
+/* May a record be produced now?  MPP_OK, MPP_CLOSED, MPP_GONE.  A stream whose buffer overwrites begins here at the
+ * latest: before its input is read, which a run begins without. */
+mpp_outcome producer_state(mpp_producer *p, producer_stream *s);
 /* The stream's next run begins. */
 void producer_begin(mpp_producer *p, producer_stream *s);
 /* One record, past what is pending. */
