@@ -103,9 +103,9 @@ static void *be_producer(void *arg)
     mpp_register(p, 0, &(mpp_source){start, stop, &run});
     for (mpp_outcome outcome = MPP_OK; outcome == MPP_OK;) {
         outcome = mpp_service(p);
-        while (run && number < RECORDS && give(p, w, record, &n, &number))
+        while (run && (n > 0 || number < RECORDS) && give(p, w, record, &n, &number))
             fail(p, number);
-        if (run == 0 || number == RECORDS) {
+        if (run == 0 || (n == 0 && number == RECORDS)) {
             mpp_end(p, 0);
             run = number = 0;
             n = 0;
