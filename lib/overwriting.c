@@ -184,8 +184,8 @@ share_state overwriting_look(mpp_consumer *c, consumer_stream *s, unsigned produ
     if (unread(s, producer))
         return SHARE_READY;
     if (state == LAYOUT_RUNNING && slot == LAYOUT_DONE) {
-        endpoint_fail(&c->end, MPP_S_FAILED, false, "producer %u left before its stream '%s' ended", producer,
-                      s->declared->info.name);
+        endpoint_found(&c->end, MPP_S_FAILED, false, "producer %u left before its stream '%s' ended", producer,
+                       s->declared->info.name);
         return SHARE_FAILED;
     }
     h->over = state == LAYOUT_ENDED || (state == LAYOUT_NONE && slot == LAYOUT_DONE);

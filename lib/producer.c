@@ -454,8 +454,11 @@ outlet *producer_blocked(mpp_producer *p)
 
 bool producer_waits_start(const mpp_producer *p)
 {
-    for (unsigned i = 0; i < p->n_streams; i++)
+    bool asked = false; /* where buffers overwrite nobody is */
+    for (unsigned i = 0; i < p->n_streams; i++) {
         if (p->streams[i].registry.running)
             return false;
-    return true;
+        asked |= !p->streams[i].buffer->overwrites;
+    }
+    return asked;
 }
