@@ -71,6 +71,16 @@ bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, 
     return record(e, &cause);
 }
 
+bool endpoint_found(endpoint *e, mpp_status others, bool final, const char *fmt, ...)
+{
+    layout_cause cause = {.status = (uint32_t)others, .final = final};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(cause.text, sizeof cause.text, fmt, ap);
+    va_end(ap);
+    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0]);
+}
+
 bool endpoint_cannot(endpoint *e, int os_error, const char *fmt, ...)
 {
     layout_cause cause = {.status = MPP_S_FAILED, .os_error = os_error};
@@ -151,7 +161,7 @@ static void found_dead(endpoint *e, unsigned number)
     if (mesh_spectates(e->mesh, number))
         return;
     mesh_who(e->mesh, number, who, sizeof who);
-    endpoint_fail(e, MPP_S_DIED, false, "%s died before its stream ended", who);
+    endpoint_found(e, MPP_S_DIED, false, "%s died before its stream ended", who);
 }
 
 /* The slot of participant `at` (producers before consumers) in one of our lanes. */
@@ -228,8 +238,8 @@ static void process_gone(endpoint *e, pid_t pid)
     if (left && load_acquire(&e->mesh->header->peers) == e->peers_seen) /* [P2] */
         add_release(&e->mesh->header->peers, 1);                        /* [P1] pairs with [P2] */
     if (pid == e->mesh->watch_pid && mesh_watch_gone(e->mesh))
-        endpoint_fail(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
-                      e->mesh->id);
+        endpoint_found(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
+                       e->mesh->id);
 }
 
 void endpoint_heard(endpoint *e)

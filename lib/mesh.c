@@ -504,6 +504,8 @@ static int buffers_open(mpp_mesh *m, mpp_error *err)
             continue;
         m->streams[i].buffer = n++;
         info->max_record = info->max_record < most ? info->max_record : most;
+        if (info->format.kind == MPP_FIXED && info->format.size > most)
+            return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: entry %u of its stream table", m->id, i);
     }
     return n == m->l.buffers ? 0
                              : error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's buffers", m->id);

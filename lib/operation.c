@@ -37,6 +37,8 @@ static mpp_outcome advance(mpp_producer *p, producer_stream *s, mpp_operation *o
 
 bool operations_advance(mpp_producer *p, producer_stream *s)
 {
+    if (s->pending && endpoint_gone(&p->end))
+        operations_close(p, s, MPP_GONE); /* whatever they wait for */
     while (s->pending) {
         mpp_error err;
         mpp_outcome outcome = advance(p, s, s->pending, &err);
@@ -45,8 +47,7 @@ bool operations_advance(mpp_producer *p, producer_stream *s)
         pop(p, s, outcome);
         if (outcome == MPP_ERROR) {
             p->operation_error = err;
-            mpp_producer_fail(p, &err); /* a record is lost, and everybody is told */
-            operations_close(p, s, MPP_GONE);
+            mpp_producer_fail(p, &err); /* a record is lost, and everybody is told; what is behind it is gone */
         }
     }
     return true;

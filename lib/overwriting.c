@@ -173,6 +173,14 @@ static bool unread(const consumer_stream *s, unsigned producer)
                                                    : tape_unread(&s->shares[producer].tape, newest(s));
 }
 
+/* Can it be?  A producer that failed has said why before it leaves. */
+static bool state_valid(const mpp_consumer *c, uint32_t state, uint32_t slot)
+{
+    if (state == LAYOUT_FAILED)
+        return slot != LAYOUT_DONE || mesh_cause_word(c->end.mesh) != 0;
+    return state == LAYOUT_NONE || state == LAYOUT_RUNNING || state == LAYOUT_ENDED;
+}
+
 share_state overwriting_look(mpp_consumer *c, consumer_stream *s, unsigned producer)
 {
     consumer_share *h = &s->shares[producer];
@@ -184,8 +192,12 @@ share_state overwriting_look(mpp_consumer *c, consumer_stream *s, unsigned produ
     if (unread(s, producer))
         return SHARE_READY;
     if (state == LAYOUT_RUNNING && slot == LAYOUT_DONE) {
-        endpoint_fail(&c->end, MPP_S_FAILED, false, "producer %u left before its stream '%s' ended", producer,
-                      s->declared->info.name);
+        endpoint_found(&c->end, MPP_S_FAILED, false, "producer %u left before its stream '%s' ended", producer,
+                       s->declared->info.name);
+        return SHARE_FAILED;
+    }
+    if (!state_valid(c, state, slot)) {
+        endpoint_corrupt(&c->end, s->stream, producer, "a stream's state");
         return SHARE_FAILED;
     }
     h->over = state == LAYOUT_ENDED || (state == LAYOUT_NONE && slot == LAYOUT_DONE);

@@ -299,14 +299,14 @@ static void stop(mpp_producer *p, producer_stream *s)
 static void move_stream(mpp_producer *p, producer_stream *s)
 {
     registry *r = &s->registry;
+    if (r->running && registry_unwanted(r, r->run))
+        stop(p, s); /* and what is pending with it: nobody is there to get it */
     operations_advance(p, s);
     if (s->buffer->overwrites) { /* asked or not; a caller without a source begins with its first record */
         if (r->run == 0 && s->registered && !p->over)
             producer_begin(p, s);
         return;
     }
-    if (r->running && registry_unwanted(r, r->run))
-        stop(p, s);
     while (!r->running && !registry_finished(r) && registry_unwanted(r, r->run + 1))
         r->run++; /* asked and cancelled by all before it began */
     if (!p->over && registry_wanted(r) && drained(p, s))
@@ -454,8 +454,11 @@ outlet *producer_blocked(mpp_producer *p)
 
 bool producer_waits_start(const mpp_producer *p)
 {
-    for (unsigned i = 0; i < p->n_streams; i++)
+    bool asked = false; /* where buffers overwrite nobody is */
+    for (unsigned i = 0; i < p->n_streams; i++) {
         if (p->streams[i].registry.running)
             return false;
-    return true;
+        asked |= !p->streams[i].buffer->overwrites;
+    }
+    return asked;
 }
