@@ -173,7 +173,7 @@ static_assert(offsetof(layout_channel, read) == 128, "the consumer's line");
  * whether it has been taken.  W: producers exchange [X1], consumers CAS [X2]. */
 typedef struct layout_buffer {
     _Alignas(128) _Atomic uint64_t slot;
-    _Atomic uint32_t awaited; /* 1: a reader may be asleep.  W: readers 1 when armed [D1], writers 0 [D2]; by exchange */
+    _Atomic uint32_t awaited; /* 1: a reader may be asleep.  W: readers 1 when armed [D1], writers 0 [D2]; exchange */
     uint8_t pad[128 - 12];
 } layout_buffer;
 static_assert(sizeof(layout_buffer) == 128, "buffer");
