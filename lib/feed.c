@@ -400,13 +400,22 @@ void mpp_produce(mpp_overwriter *w, const void *record, size_t len)
         count_add(&s->share->refused, 1);
 }
 
+/* Nobody waits for room any more; but where others share the lane, it may be theirs. */
+static void forget_need(const mpp_producer *p, const producer_stream *s)
+{
+    for (unsigned i = 0; i < p->n_streams; i++)
+        if (&p->streams[i] != s && p->streams[i].outlets == s->outlets)
+            return;
+    for (unsigned j = 0; j < s->registry.consumers; j++)
+        s->outlets[j].need = 0;
+}
+
 mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream)
 {
     producer_stream *s = producer_stream_of(p, stream);
     if (s->long_left)
         return MPP_WOULD_BLOCK;
-    for (unsigned j = 0; j < s->registry.consumers; j++)
-        s->outlets[j].need = 0; /* nobody waits for that */
+    forget_need(p, s);
     p->nobody_asked = false;
     partition_sent(s, 0);
     s->given_up++;
