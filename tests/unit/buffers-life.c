@@ -329,10 +329,10 @@ static void test_attach_timeout(mpp_buffer_kind kind)
 /* ---- several kinds ---------------------------------------------------------------------------------- */
 
 enum { BOUNDED, RING, LATEST, MAILBOX, ALL_KINDS };
-static const mpp_stream_options mixed[] = {{.name = "bounded", .format = readers_format},
-                                           {.name = "ring", .format = readers_format, .buffer = MPP_RING},
-                                           {.name = "latest", .format = readers_format, .buffer = MPP_LATEST},
-                                           {.name = "mailbox", .format = readers_format, .buffer = MPP_MAILBOX}};
+static const mpp_stream_options mixed[] = {{.name = "bounded", .format = {MPP_U32LE, 0, 0}},
+                                           {.name = "ring", .format = {MPP_U32LE, 0, 0}, .buffer = MPP_RING},
+                                           {.name = "latest", .format = {MPP_U32LE, 0, 0}, .buffer = MPP_LATEST},
+                                           {.name = "mailbox", .format = {MPP_U32LE, 0, 0}, .buffer = MPP_MAILBOX}};
 
 typedef struct all_kinds {
     mpp_producer *p;
