@@ -284,5 +284,9 @@ void stat_limit_totals(const mpp_snapshot *s, stat_totals *t)
     *t = (stat_totals){.duration_ns = duration(s)};
     for (unsigned i = 0; i < s->n_channels; i++)
         add_channel(t, &s->channels[i].counters);
+    for (unsigned i = 0; i < s->n_shares; i++) {
+        t->records = t->records == UINT64_MAX ? UINT64_MAX : sum(t->records, s->shares[i].counters.produced);
+        t->bytes = sum(t->bytes, s->shares[i].counters.produced_bytes);
+    }
     add_waits(t, s);
 }

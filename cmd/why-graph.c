@@ -336,7 +336,7 @@ why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns)
     g->by_number = cli_must(calloc(s->n_participants + 1, sizeof *g->by_number));
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->activity || graph_is(p, "dead"))
+        if (p->activity || (graph_is(p, "dead") && !p->spectator))
             graph_participant(g, s, p);
     }
     for (unsigned i = 0; i < g->nodes.n; i++) {

@@ -206,7 +206,10 @@ static void add_calm(why *w, const mpp_snapshot *s)
         snprintf(v->advice, sizeof v->advice, "start mpp-produce %s and mpp-consume %s", s->id, s->id);
     } else if (!graph_anybody(s)) {
         why_verdict *v = add(w, WHY_FINISHED, s);
-        snprintf(v->text, sizeof v->text, "%s", strcmp(s->state, "closed") == 0 ? "all is done" : "nobody is attached");
+        snprintf(v->text, sizeof v->text, "%s",
+                 strcmp(s->state, "closed") == 0 ? "all is done"
+                 : s->n_shares > 0               ? "nobody is attached; readers may still come"
+                                                 : "nobody is attached");
     } else {
         add(w, WHY_FLOWING, s);
     }

@@ -445,6 +445,7 @@ typedef struct mpp_share {
 typedef struct mpp_participant {
     char role; /* 'p' or 'c' */
     unsigned index, lane;
+    bool spectator;    /* it reads a stream whose buffer overwrites: that it died is nobody else's concern */
     const char *state; /* "free" "live" "done" "dead" */
     pid_t pid;         /* of a live one as we see it; 0: in another PID namespace */
     char label[32];

@@ -41,6 +41,7 @@ static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant
     *out = (mpp_participant){.role = index < m->l.producers ? 'p' : 'c',
                              .index = index < m->l.producers ? index : index - m->l.producers,
                              .lane = number / both,
+                             .spectator = mesh_spectates(m, number),
                              .pid = load_relaxed(&s->pid),
                              .channel = -1,
                              .fd = -1};
@@ -176,7 +177,7 @@ static const char *garbage_of(const mpp_snapshot *s)
     for (unsigned i = 0; i < s->n_participants; i++) {
         if (strcmp(s->participants[i].state, "live") == 0)
             return NULL;
-        dead |= strcmp(s->participants[i].state, "dead") == 0 && !mesh_spectates(s->mesh, i);
+        dead |= strcmp(s->participants[i].state, "dead") == 0 && !s->participants[i].spectator;
     }
     if (mesh_watch_gone(s->mesh))
         return "the process that it was tied to (--pid) is gone";
