@@ -1,4 +1,4 @@
-/* feed.c - how records get into channels: one by one, in pieces of input, read(2) in place, and reserve/commit */
+/* feed.c - how records get into channels: one by one, in pieces of input, and by reserve and commit */
 #include "atomics.h"
 #include "error.h"
 #include "producer.h"
@@ -8,29 +8,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-enum {
-    FEED_FRAME = 64 << 10,   /* frames of partitioned records: many of them share a cache */
-    FEED_BUFFER = 256 << 10, /* input that is read at once to be partitioned */
-    FILL_LEAST = 4 << 10,    /* less room than this in the open frame: begin another */
-};
-
-static size_t frame_max(const mpp_producer *p)
-{
-    return outlet_frame_max(p->end.mesh->l.ring_size);
-}
+enum { FEED_FRAME = 64 << 10 }; /* frames of partitioned records: many of them share a cache */
 
 size_t mpp_frame_max(const mpp_producer *p)
 {
-    return frame_max(p);
-}
-
-/* Why is there no room? */
-static mpp_outcome blocked(mpp_producer *p)
-{
-    return endpoint_gone(&p->end) ? MPP_GONE : MPP_WOULD_BLOCK;
+    return producer_frame_max(p);
 }
 
 mpp_outcome producer_state(mpp_producer *p, producer_stream *s)
@@ -43,12 +26,6 @@ mpp_outcome producer_state(mpp_producer *p, producer_stream *s)
         return MPP_CLOSED;
     producer_begin(p, s); /* nobody needs to ask */
     return endpoint_gone(&p->end) ? MPP_GONE : MPP_OK;
-}
-
-/* What was accepted before goes before. */
-static inline bool pending(mpp_producer *p, producer_stream *s)
-{
-    return s->pending && !operations_advance(p, s);
 }
 
 /* ---- records to their targets ------------------------------------------------------------------- */
@@ -66,7 +43,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
     unsigned last = target == PARTITION_ALL ? s->registry.consumers - 1 : first;
     for (unsigned j = first; target == PARTITION_ALL && j <= last; j++)
         if (wants(s, target, j) && !outlet_room(&s->outlets[j], &p->end, s->stream, n, limit))
-            return blocked(p);
+            return producer_no_room(p);
     for (unsigned j = first; j <= last; j++) {
         outlet *o = &s->outlets[j];
         if (!wants(s, target, j)) {
@@ -75,7 +52,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
         }
         unsigned char *room = outlet_room(o, &p->end, s->stream, n, limit);
         if (!room)
-            return blocked(p);
+            return producer_no_room(p);
         memcpy(room, data, n);
         outlet_add(o, n, records);
         outlet_let(o, limit);
@@ -88,7 +65,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
 static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned char *data, size_t n, size_t *used)
 {
     while (s->long_left) {
-        size_t part = s->long_left < frame_max(p) ? (size_t)s->long_left : frame_max(p);
+        size_t part = s->long_left < producer_frame_max(p) ? (size_t)s->long_left : producer_frame_max(p);
         if (part > n - *used)
             part = n - *used;
         if (part == 0)
@@ -98,7 +75,7 @@ static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned 
         for (unsigned j = 0; j < s->registry.consumers; j++)
             if (wants(s, target, j))
                 outlet_publish(&s->outlets[j], &p->end);
-        mpp_outcome outcome = put(p, s, target, data + *used, part, last, frame_max(p));
+        mpp_outcome outcome = put(p, s, target, data + *used, part, last, producer_frame_max(p));
         if (outcome != MPP_OK)
             return outcome;
         for (unsigned j = 0; j < s->registry.consumers; j++)
@@ -118,7 +95,7 @@ static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned 
 static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, const unsigned char *record, size_t len,
                              size_t *used)
 {
-    size_t limit = frame_max(p);
+    size_t limit = producer_frame_max(p);
     if (len < FEED_FRAME && limit > FEED_FRAME)
         limit = FEED_FRAME;
     mpp_outcome outcome = put(p, s, target, record, len, 1, limit);
@@ -130,7 +107,7 @@ static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, co
 /* Is there room for all of a long record, in all channels that it goes to?  Notes what to wait for where there is not. */
 static bool room_for_all(mpp_producer *p, producer_stream *s, int target, size_t len)
 {
-    const uint64_t most = frame_max(p), parts = len / most;
+    const uint64_t most = producer_frame_max(p), parts = len / most;
     const uint64_t need = parts * layout_frame_size(most) + layout_frame_size(len % most) + OUTLET_SPLIT;
     bool room = need <= p->end.mesh->l.ring_size;
     for (unsigned j = 0; room && j < s->registry.consumers; j++) {
@@ -182,13 +159,13 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
     int target = s->registry.consumers == 1 ? 0 : partition_target(p, s, record, len);
     mpp_outcome outcome;
     if (target == PARTITION_BLOCKED)
-        outcome = blocked(p);
+        outcome = producer_no_room(p);
     else if (target == PARTITION_FAILED)
         outcome = no_memory();
-    else if (len <= frame_max(p))
+    else if (len <= producer_frame_max(p))
         outcome = put_short(p, s, target, record, len, used);
     else if (p->no_wait && !room_for_all(p, s, target, len))
-        outcome = blocked(p);
+        outcome = producer_no_room(p);
     else
         outcome = begin_long(p, s, target, record, len, used);
     if (outcome != MPP_OK) {
@@ -196,7 +173,7 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
         return outcome;
     }
     count_sent(s, len);
-    return s->long_left ? blocked(p) : MPP_OK;
+    return s->long_left ? producer_no_room(p) : MPP_OK;
 }
 
 static mpp_outcome longer_than_max(void)
@@ -307,8 +284,8 @@ mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t 
 {
     producer_stream *s = producer_stream_of(p, stream);
     *used = 0;
-    if (pending(p, s))
-        return blocked(p);
+    if (producer_pending(p, s))
+        return producer_no_room(p);
     return s->buffer->push(p, s, data, n, used);
 }
 
@@ -373,7 +350,7 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
         return MPP_ERROR;
     if (produce_in_place(p, s, &info->format, record, len))
         return MPP_OK;
-    return pending(p, s) ? blocked(p) : producer_push(p, s, record, len);
+    return producer_pending(p, s) ? producer_no_room(p) : producer_push(p, s, record, len);
 }
 
 int mpp_overwriter_open(mpp_producer *p, unsigned stream, mpp_overwriter **w, mpp_error *err)
@@ -428,263 +405,27 @@ void mpp_no_wait(mpp_producer *p, bool on)
     p->no_wait = on;
 }
 
-/* ---- read(2) in place --------------------------------------------------------------------------- */
-
-static ssize_t read_some(int fd, void *to, size_t n)
-{
-    ssize_t got;
-    do
-        got = read(fd, to, n);
-    while (got < 0 && errno == EINTR);
-    return got;
-}
-
-static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uint64_t at, mpp_error *err)
-{
-    const uint64_t most = s->declared->info.max_record;
-    error_set(err, MPP_S_ERROR, 0,
-              most < p->end.mesh->max_record
-                  ? "the record at offset %llu of its input is longer than the %llu bytes that the stream's buffer can "
-                    "hold (a quarter of the mesh's --ring-size, and 256K)"
-                  : "the record at offset %llu of its input is longer than the mesh's --max-record of %llu bytes",
-              (unsigned long long)at, (unsigned long long)most);
-    return MPP_ERROR;
-}
-
-static mpp_outcome read_failed(mpp_producer *p, mpp_error *err)
-{
-    int why = errno;
-    if (why == EFAULT) /* the kernel met the end of a truncated segment before we did */
-        error_set(err, MPP_S_CORRUPT, 0, "the mesh's segment was truncated under us");
-    else
-        error_set(err, MPP_S_ERROR, why, "cannot read");
-    if (why == EAGAIN)
-        mpp_flush(p);
-    return MPP_ERROR;
-}
-
-/* One consumer: the input goes straight into its ring. */
-static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
-{
-    outlet *o = &s->outlets[0];
-    size_t max = frame_max(p);
-    if (o->stream == (int)s->stream && o->len + o->extra + FILL_LEAST > max) {
-        if (o->len)
-            outlet_publish(o, &p->end);
-        if (o->extra + FILL_LEAST > max)
-            outlet_publish_part(o, &p->end);
-    }
-    unsigned char *room = outlet_room(o, &p->end, s->stream, FILL_LEAST, max);
-    if (!room)
-        return blocked(p);
-    uint64_t space = ring_space(&o->ring, 0) - sizeof(layout_frame) - 16 - o->len - o->extra;
-    size_t want = max - o->len - o->extra;
-    want = want < space ? want : (size_t)space & ~(size_t)7;
-    want = limit && limit < want ? limit : want;
-    ssize_t got = read_some(fd, room, want);
-    if (got < 0)
-        return read_failed(p, err);
-    p->end.waited_ns = 0;
-    uint64_t records = s->split.records, start = s->offset - s->split.in_record;
-    size_t end;
-    bool good = splitter_scan(&s->split, room, (size_t)got, &end);
-    if (end) {
-        o->len += o->extra + (uint32_t)end;
-        o->extra = (uint32_t)((size_t)got - end);
-        o->records += s->split.records - records;
-    } else {
-        o->extra += (uint32_t)got;
-    }
-    s->records = s->split.records;
-    s->bytes += (size_t)got;
-    start = end ? s->offset + end : start;
-    s->offset += (size_t)got;
-    *n = (size_t)got;
-    if (!good)
-        return too_long(p, s, start, err);
-    if (o->len >= max / 2)
-        outlet_publish(o, &p->end);
-    return MPP_OK;
-}
-
-static bool buffer_grow(producer_stream *s)
-{
-    size_t size = s->size ? s->size * 2 : FEED_BUFFER;
-    unsigned char *bigger = realloc(s->input, size);
-    if (!bigger)
-        return false;
-    s->input = bigger;
-    s->size = size;
-    return true;
-}
-
-static void buffer_compact(producer_stream *s)
-{
-    if (s->at == 0)
-        return;
-    memmove(s->input, s->input + s->at, s->have - s->at);
-    s->offset += s->at;
-    s->have -= s->at;
-    s->at = 0;
-    if (s->size > FEED_BUFFER && s->have <= FEED_BUFFER / 2) {
-        unsigned char *smaller = realloc(s->input, FEED_BUFFER);
-        if (smaller) {
-            s->input = smaller;
-            s->size = FEED_BUFFER;
-        }
-    }
-}
-
-/* The next record of the input goes nowhere. */
-static bool give_up_next(mpp_producer *p, producer_stream *s)
-{
-    size_t len;
-    if (mpp_give_up(p, s->stream) != MPP_OK || mpp_record_next(&s->declared->info.format, s->declared->info.max_record,
-                                                               s->input + s->at, s->have - s->at, &len) != MPP_OK)
-        return false;
-    s->at += len;
-    return true;
-}
-
-/* What was read before and is not in frames yet. */
-static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
-{
-    size_t used;
-    mpp_outcome outcome;
-    do {
-        outcome = mpp_feed(p, s->stream, s->input + s->at, s->have - s->at, &used);
-        s->at += used;
-    } while (outcome == MPP_WOULD_BLOCK && p->no_wait && give_up_next(p, s));
-    if (outcome == MPP_ERROR && errno == EMSGSIZE)
-        return too_long(p, s, s->offset + s->at, err);
-    if (outcome == MPP_ERROR)
-        error_set(err, MPP_S_ERROR, errno, "the record at offset %llu of its input",
-                  (unsigned long long)(s->offset + s->at));
-    return outcome;
-}
-
-/* Several consumers: the input is read into a buffer and partitioned from there. */
-static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
-{
-    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : producer_state(p, s);
-    if (outcome != MPP_OK)
-        return outcome;
-    buffer_compact(s);
-    if (s->have == s->size && !buffer_grow(s)) {
-        error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for a record of more than %zu bytes", s->size);
-        return MPP_ERROR;
-    }
-    size_t want = s->size - s->have;
-    want = limit && limit < want ? limit : want;
-    ssize_t got = read_some(fd, s->input + s->have, want);
-    if (got < 0)
-        return read_failed(p, err);
-    s->have += (size_t)got;
-    *n = (size_t)got;
-    outcome = got ? feed_buffered(p, s, err) : MPP_OK;
-    return outcome == MPP_WOULD_BLOCK ? MPP_OK : outcome; /* it was read; the next call goes on */
-}
-
-mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err)
-{
-    producer_stream *s = producer_stream_of(p, stream);
-    *n = 0;
-    mpp_outcome outcome = producer_state(p, s);
-    if (outcome == MPP_OK && pending(p, s))
-        outcome = blocked(p);
-    if (outcome != MPP_OK)
-        return outcome;
-    return producer_in_place(p, s) ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
-}
-
-static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
-{
-    const mpp_format *f = &s->declared->info.format;
-    error_set(err, MPP_S_ERROR, 0, "the input ends inside a record: %llu bytes are left of %s",
-              (unsigned long long)bytes,
-              f->kind == MPP_FIXED ? "a record of fixed size" : "a record with a length prefix");
-    return MPP_ERROR;
-}
-
-static mpp_outcome end_in_place(mpp_producer *p, producer_stream *s, mpp_error *err)
-{
-    outlet *o = &s->outlets[0];
-    if (s->split.in_record == 0)
-        return MPP_OK;
-    if (s->split.format.kind != MPP_DELIMITED) {
-        o->extra = 0;
-        return cut_off(s, s->split.in_record, err);
-    }
-    unsigned char *room = outlet_room(o, &p->end, s->stream, 1, frame_max(p));
-    if (!room)
-        return blocked(p);
-    *room = s->split.format.delimiter;
-    o->len += o->extra + 1;
-    o->extra = 0;
-    o->records += s->split.count;
-    s->split.records += s->split.count;
-    s->records = s->split.records;
-    s->bytes++;
-    s->split.in_record = 0;
-    return MPP_OK;
-}
-
-static mpp_outcome end_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
-{
-    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : MPP_OK;
-    if (outcome != MPP_OK || s->have == s->at)
-        return outcome;
-    if (s->split.format.kind != MPP_DELIMITED) {
-        uint64_t left = s->have - s->at;
-        s->at = s->have;
-        return cut_off(s, left, err);
-    }
-    buffer_compact(s);
-    if (s->have == s->size && !buffer_grow(s)) {
-        error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for the last record");
-        return MPP_ERROR;
-    }
-    s->input[s->have++] = s->split.format.delimiter;
-    return feed_buffered(p, s, err);
-}
-
-mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
-{
-    producer_stream *s = producer_stream_of(p, stream);
-    mpp_outcome outcome = producer_state(p, s);
-    if (outcome == MPP_OK && pending(p, s))
-        outcome = blocked(p);
-    if (outcome != MPP_OK)
-        return outcome;
-    outcome = producer_in_place(p, s) ? end_in_place(p, s, err) : end_buffered(p, s, err);
-    if (outcome == MPP_OK) {
-        s->offset = 0;
-        s->have = s->at = 0;
-    }
-    return outcome;
-}
-
 /* ---- reserve and commit ------------------------------------------------------------------------- */
 
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    if (len > frame_max(p) || s->buffer->overwrites) {
+    if (len > producer_frame_max(p) || s->buffer->overwrites) {
         errno = s->buffer->overwrites ? EINVAL : EMSGSIZE;
         return MPP_ERROR;
     }
     if (!s->registry.running || registry_has_enough(&s->registry, consumer))
         return producer_state(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
-    if (pending(p, s))
-        return blocked(p);
+    if (producer_pending(p, s))
+        return producer_no_room(p);
     outlet *o = &s->outlets[consumer];
     if (o->len)
         outlet_publish(o, &p->end);
     *data = outlet_begin_frame(o, stream, len);
     if (!*data)
-        *data = outlet_room(o, &p->end, stream, len, frame_max(p));
+        *data = outlet_room(o, &p->end, stream, len, producer_frame_max(p));
     o->reserved = *data != NULL;
-    return *data ? MPP_OK : blocked(p);
+    return *data ? MPP_OK : producer_no_room(p);
 }
 
 void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records)

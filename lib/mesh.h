@@ -36,6 +36,14 @@ struct mpp_mesh {
 /* As mpp_mesh_open(), of a mesh that is only to be looked at: a copy of all but its rings at about one moment. */
 int mesh_look(const char *id, mpp_mesh **mesh, mpp_error *err);
 
+/* Open a segment that was made just now and has no name yet.  It is the mesh's, and closed when this fails. */
+int mesh_adopt(segment *s, const char *id, mpp_mesh **mesh, mpp_error *err);
+
+/* Can it be a stream's? */
+bool mesh_name_valid(const char *name);
+/* The key that was declared; no text: none, the whole record. */
+int mesh_key(const char *text, char separator, key *k, mpp_error *err);
+
 static inline layout_slot *mesh_slot(const mpp_mesh *m, unsigned number)
 {
     return layout_slot_at(&m->l, m->base, number);

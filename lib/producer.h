@@ -101,6 +101,15 @@ static inline void partition_sent(producer_stream *s, size_t len)
 /* May a record be produced now?  MPP_OK, MPP_CLOSED, MPP_GONE.  A stream whose buffer overwrites begins here at the
  * latest: before its input is read, which a run begins without. */
 mpp_outcome producer_state(mpp_producer *p, producer_stream *s);
+/* Why is there no room? */
+static inline mpp_outcome producer_no_room(mpp_producer *p)
+{
+    return endpoint_gone(&p->end) ? MPP_GONE : MPP_WOULD_BLOCK;
+}
+static inline size_t producer_frame_max(const mpp_producer *p)
+{
+    return outlet_frame_max(p->end.mesh->l.ring_size);
+}
 /* The stream's next run begins. */
 void producer_begin(mpp_producer *p, producer_stream *s);
 /* One record, past what is pending. */
@@ -113,6 +122,11 @@ mpp_outcome bounded_push(mpp_producer *p, producer_stream *s, const void *data, 
 
 /* Move on what is pending (operation.c); true: all of it is through. */
 bool operations_advance(mpp_producer *p, producer_stream *s);
+/* Is something pending still?  What was accepted before goes before. */
+static inline bool producer_pending(mpp_producer *p, producer_stream *s)
+{
+    return s->pending && !operations_advance(p, s);
+}
 /* It never will be. */
 void operations_close(mpp_producer *p, producer_stream *s, mpp_outcome outcome);
 

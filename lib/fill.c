@@ -1,0 +1,247 @@
+/* fill.c - read(2) into a stream: straight into the ring where there is one, else through a buffer */
+#include "error.h"
+#include "producer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    FILL_BUFFER = 256 << 10, /* input that is read at once to be partitioned */
+    FILL_LEAST = 4 << 10,    /* less room than this in the open frame: begin another */
+};
+
+static ssize_t read_some(int fd, void *to, size_t n)
+{
+    ssize_t got;
+    do
+        got = read(fd, to, n);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uint64_t at, mpp_error *err)
+{
+    const uint64_t most = s->declared->info.max_record;
+    error_set(err, MPP_S_ERROR, 0,
+              most < p->end.mesh->max_record
+                  ? "the record at offset %llu of its input is longer than the %llu bytes that the stream's buffer can "
+                    "hold (a quarter of the mesh's --ring-size, and 256K)"
+                  : "the record at offset %llu of its input is longer than the mesh's --max-record of %llu bytes",
+              (unsigned long long)at, (unsigned long long)most);
+    return MPP_ERROR;
+}
+
+static mpp_outcome read_failed(mpp_producer *p, mpp_error *err)
+{
+    int why = errno;
+    if (why == EFAULT) /* the kernel met the end of a truncated segment before we did */
+        error_set(err, MPP_S_CORRUPT, 0, "the mesh's segment was truncated under us");
+    else
+        error_set(err, MPP_S_ERROR, why, "cannot read");
+    if (why == EAGAIN)
+        mpp_flush(p);
+    return MPP_ERROR;
+}
+
+/* One consumer: the input goes straight into its ring. */
+static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
+{
+    outlet *o = &s->outlets[0];
+    size_t max = producer_frame_max(p);
+    if (o->stream == (int)s->stream && o->len + o->extra + FILL_LEAST > max) {
+        if (o->len)
+            outlet_publish(o, &p->end);
+        if (o->extra + FILL_LEAST > max)
+            outlet_publish_part(o, &p->end);
+    }
+    unsigned char *room = outlet_room(o, &p->end, s->stream, FILL_LEAST, max);
+    if (!room)
+        return producer_no_room(p);
+    uint64_t space = ring_space(&o->ring, 0) - sizeof(layout_frame) - 16 - o->len - o->extra;
+    size_t want = max - o->len - o->extra;
+    want = want < space ? want : (size_t)space & ~(size_t)7;
+    want = limit && limit < want ? limit : want;
+    ssize_t got = read_some(fd, room, want);
+    if (got < 0)
+        return read_failed(p, err);
+    p->end.waited_ns = 0;
+    uint64_t records = s->split.records, start = s->offset - s->split.in_record;
+    size_t end;
+    bool good = splitter_scan(&s->split, room, (size_t)got, &end);
+    if (end) {
+        o->len += o->extra + (uint32_t)end;
+        o->extra = (uint32_t)((size_t)got - end);
+        o->records += s->split.records - records;
+    } else {
+        o->extra += (uint32_t)got;
+    }
+    s->records = s->split.records;
+    s->bytes += (size_t)got;
+    start = end ? s->offset + end : start;
+    s->offset += (size_t)got;
+    *n = (size_t)got;
+    if (!good)
+        return too_long(p, s, start, err);
+    if (o->len >= max / 2)
+        outlet_publish(o, &p->end);
+    return MPP_OK;
+}
+
+static bool buffer_grow(producer_stream *s)
+{
+    size_t size = s->size ? s->size * 2 : FILL_BUFFER;
+    unsigned char *bigger = realloc(s->input, size);
+    if (!bigger)
+        return false;
+    s->input = bigger;
+    s->size = size;
+    return true;
+}
+
+static void buffer_compact(producer_stream *s)
+{
+    if (s->at == 0)
+        return;
+    memmove(s->input, s->input + s->at, s->have - s->at);
+    s->offset += s->at;
+    s->have -= s->at;
+    s->at = 0;
+    if (s->size > FILL_BUFFER && s->have <= FILL_BUFFER / 2) {
+        unsigned char *smaller = realloc(s->input, FILL_BUFFER);
+        if (smaller) {
+            s->input = smaller;
+            s->size = FILL_BUFFER;
+        }
+    }
+}
+
+/* The next record of the input goes nowhere. */
+static bool give_up_next(mpp_producer *p, producer_stream *s)
+{
+    size_t len;
+    if (mpp_give_up(p, s->stream) != MPP_OK || mpp_record_next(&s->declared->info.format, s->declared->info.max_record,
+                                                               s->input + s->at, s->have - s->at, &len) != MPP_OK)
+        return false;
+    s->at += len;
+    return true;
+}
+
+/* What was read before and is not in frames yet. */
+static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
+{
+    size_t used;
+    mpp_outcome outcome;
+    do {
+        outcome = mpp_feed(p, s->stream, s->input + s->at, s->have - s->at, &used);
+        s->at += used;
+    } while (outcome == MPP_WOULD_BLOCK && p->no_wait && give_up_next(p, s));
+    if (outcome == MPP_ERROR && errno == EMSGSIZE)
+        return too_long(p, s, s->offset + s->at, err);
+    if (outcome == MPP_ERROR)
+        error_set(err, MPP_S_ERROR, errno, "the record at offset %llu of its input",
+                  (unsigned long long)(s->offset + s->at));
+    return outcome;
+}
+
+/* Several consumers: the input is read into a buffer and partitioned from there. */
+static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
+{
+    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : producer_state(p, s);
+    if (outcome != MPP_OK)
+        return outcome;
+    buffer_compact(s);
+    if (s->have == s->size && !buffer_grow(s)) {
+        error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for a record of more than %zu bytes", s->size);
+        return MPP_ERROR;
+    }
+    size_t want = s->size - s->have;
+    want = limit && limit < want ? limit : want;
+    ssize_t got = read_some(fd, s->input + s->have, want);
+    if (got < 0)
+        return read_failed(p, err);
+    s->have += (size_t)got;
+    *n = (size_t)got;
+    outcome = got ? feed_buffered(p, s, err) : MPP_OK;
+    return outcome == MPP_WOULD_BLOCK ? MPP_OK : outcome; /* it was read; the next call goes on */
+}
+
+mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    *n = 0;
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome == MPP_OK && producer_pending(p, s))
+        outcome = producer_no_room(p);
+    if (outcome != MPP_OK)
+        return outcome;
+    return producer_in_place(p, s) ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
+}
+
+static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
+{
+    const mpp_format *f = &s->declared->info.format;
+    error_set(err, MPP_S_ERROR, 0, "the input ends inside a record: %llu bytes are left of %s",
+              (unsigned long long)bytes,
+              f->kind == MPP_FIXED ? "a record of fixed size" : "a record with a length prefix");
+    return MPP_ERROR;
+}
+
+static mpp_outcome end_in_place(mpp_producer *p, producer_stream *s, mpp_error *err)
+{
+    outlet *o = &s->outlets[0];
+    if (s->split.in_record == 0)
+        return MPP_OK;
+    if (s->split.format.kind != MPP_DELIMITED) {
+        o->extra = 0;
+        return cut_off(s, s->split.in_record, err);
+    }
+    unsigned char *room = outlet_room(o, &p->end, s->stream, 1, producer_frame_max(p));
+    if (!room)
+        return producer_no_room(p);
+    *room = s->split.format.delimiter;
+    o->len += o->extra + 1;
+    o->extra = 0;
+    o->records += s->split.count;
+    s->split.records += s->split.count;
+    s->records = s->split.records;
+    s->bytes++;
+    s->split.in_record = 0;
+    return MPP_OK;
+}
+
+static mpp_outcome end_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
+{
+    mpp_outcome outcome = s->have > s->at ? feed_buffered(p, s, err) : MPP_OK;
+    if (outcome != MPP_OK || s->have == s->at)
+        return outcome;
+    if (s->split.format.kind != MPP_DELIMITED) {
+        uint64_t left = s->have - s->at;
+        s->at = s->have;
+        return cut_off(s, left, err);
+    }
+    buffer_compact(s);
+    if (s->have == s->size && !buffer_grow(s)) {
+        error_set(err, MPP_S_ERROR, ENOMEM, "a buffer for the last record");
+        return MPP_ERROR;
+    }
+    s->input[s->have++] = s->split.format.delimiter;
+    return feed_buffered(p, s, err);
+}
+
+mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome == MPP_OK && producer_pending(p, s))
+        outcome = producer_no_room(p);
+    if (outcome != MPP_OK)
+        return outcome;
+    outcome = producer_in_place(p, s) ? end_in_place(p, s, err) : end_buffered(p, s, err);
+    if (outcome == MPP_OK) {
+        s->offset = 0;
+        s->have = s->at = 0;
+    }
+    return outcome;
+}
