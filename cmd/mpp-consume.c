@@ -590,6 +590,11 @@ static void check_request(const job *j)
     }
     if (j->asked.merge && !j->asked.sequential)
         check_merge(w);
+    bool ring = false;
+    for (unsigned i = 0; i < w->n_streams; i++)
+        ring |= mpp_mesh_stream(w->mesh, w->streams[i].number)->buffer == MPP_RING;
+    if (j->asked.fail_on_lag && !ring)
+        cli_usage("--fail-on-lag: no ring can drop records here; see mpp-create --buffer");
     if (!shared && j->asked.output)
         cli_usage("every --stream has a target of its own: nothing is left for --output");
     for (unsigned i = 0; i < w->n_streams; i++)

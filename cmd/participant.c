@@ -237,6 +237,12 @@ void participant_barrier(participant *p)
         mpp_wait(p->producer, p->consumer, MPP_WAITING_PEERS, &set, 1, 0);
 }
 
+/* Why is it over for us? */
+static bool cause_of(const participant *p, mpp_error *cause)
+{
+    return p->consumer ? mpp_consumer_cause(p->consumer, cause) : mpp_mesh_cause(p->mesh, cause);
+}
+
 /* ---- failures ----------------------------------------------------------------------------------- */
 
 void participant_fail(participant *p, int status, const mpp_error *err)
@@ -247,7 +253,7 @@ void participant_fail(participant *p, int status, const mpp_error *err)
     p->error = *err;
     p->status = status;
     bool first = p->producer ? mpp_producer_fail(p->producer, err) : mpp_consumer_fail(p->consumer, err);
-    p->ours = first || !mpp_mesh_cause(p->mesh, &p->error);
+    p->ours = first || !cause_of(p, &p->error);
     if (!p->ours)
         p->status = (int)p->error.status;
 }
@@ -272,7 +278,7 @@ void participant_interrupted(participant *p, int sig)
 
 void participant_gone(participant *p)
 {
-    if (p->failed || !mpp_mesh_cause(p->mesh, &p->error))
+    if (p->failed || !cause_of(p, &p->error))
         return;
     p->failed = true;
     p->status = (int)p->error.status;

@@ -58,7 +58,14 @@ static void show_end(char *out, const column *c, const void *context, const void
     snprintf(out, TEXT_CELL, "%s", ((const mpp_share *)row)->state);
 }
 
+static void show_rate(char *out, const column *c, const void *context, const void *row)
+{
+    (void)c;
+    text_rate(out, stat_share_rates(context, row).records, text_count);
+}
+
 static column share_columns[] = {
+    {.name = "rate", .right = true, .cell = show_rate},
     {.name = "buffer", .cell = show_stream},
     {.name = "kind", .cell = show_kind},
     {.name = "from", .cell = show_from},

@@ -108,12 +108,15 @@ static json_t *stream(const mpp_stream_info *s)
     return o;
 }
 
-static json_t *share(const mpp_share *s)
+static json_t *share(const stat_mesh *m, const mpp_share *s)
 {
+    const stat_rates rates = stat_share_rates(m, s);
     json_t *o = json_object(), *counted = json_object();
     set(o, "stream", number(s->stream));
     set(o, "producer", number(s->producer));
     set(o, "state", text(s->state));
+    set(o, "rate", per_second(rates.bytes));
+    set(o, "records_rate", per_second(rates.records));
 #define SHARE_COUNTER(name, kind, unit, prose) set(counted, #name, number(s->counters.name));
 #include "counters.def"
     set(o, "counters", counted);
@@ -299,7 +302,7 @@ static void set_detail(json_t *o, const stat_mesh *m)
     for (unsigned i = 0; i < s->n_channels; i++)
         append(channels, channel(m, &s->channels[i]));
     for (unsigned i = 0; i < s->n_shares; i++)
-        append(shares, share(&s->shares[i]));
+        append(shares, share(m, &s->shares[i]));
     set(o, "taken_ns", json_integer(s->taken_ns));
     set(o, "ring_size", number(s->ring_size));
     set(o, "max_record", number(s->max_record));
@@ -345,6 +348,10 @@ static double rate_of(const stat_mesh *m)
     double all = m->before ? 0 : -1;
     for (unsigned i = 0; m->before && i < m->now->n_channels; i++) {
         const double one = stat_channel_rates(m, &m->now->channels[i]).bytes;
+        all += one > 0 ? one : 0;
+    }
+    for (unsigned i = 0; m->before && i < m->now->n_shares; i++) {
+        const double one = stat_share_rates(m, &m->now->shares[i]).bytes;
         all += one > 0 ? one : 0;
     }
     return all;

@@ -280,7 +280,10 @@ void stat_mesh_columns(const char *list, bool rates)
     if (rates)
         table_choose(both + 1, 1, "rate,records_rate");
     table_choose(both + 1, 1, "high_water,records,bytes,frames,space_ns,data_ns");
-    table_choose(both + 2, 1, "buffer,kind,from,run,produced,produced_bytes,overwritten");
+    table_choose(both + 2, 1, "buffer,kind,from,run");
+    if (rates)
+        table_choose(both + 2, 1, "rate");
+    table_choose(both + 2, 1, "produced,produced_bytes,overwritten,refused");
 }
 
 bool stat_mesh_has_rates(void)

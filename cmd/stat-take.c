@@ -106,6 +106,18 @@ stat_rates stat_channel_rates(const stat_mesh *m, const mpp_channel *c)
                         rate(c->counters.records, then->counters.records, ns)};
 }
 
+stat_rates stat_share_rates(const stat_mesh *m, const mpp_share *share)
+{
+    const mpp_snapshot *s = m->before;
+    const size_t at = (size_t)(share - m->now->shares);
+    if (!s || at >= s->n_shares)
+        return (stat_rates){-1, -1};
+    const mpp_share_counters *then = &s->shares[at].counters;
+    const int64_t ns = m->now->taken_ns - s->taken_ns;
+    return (stat_rates){rate(share->counters.produced_bytes, then->produced_bytes, ns),
+                        rate(share->counters.produced, then->produced, ns)};
+}
+
 static int by_id(const void *a, const void *b)
 {
     return strcmp(((const stat_summary *)a)->id, ((const stat_summary *)b)->id);
@@ -192,6 +204,8 @@ void stat_summarize(const mpp_snapshot *s, stat_summary *m)
     };
     for (unsigned i = 0; i < s->n_channels; i++)
         m->bytes += s->channels[i].counters.bytes;
+    for (unsigned i = 0; i < s->n_shares; i++)
+        m->bytes += s->shares[i].counters.produced_bytes;
     snprintf(m->id, sizeof m->id, "%s", s->id);
     snprintf(m->uuid, sizeof m->uuid, "%s", s->uuid);
     snprintf(m->state, sizeof m->state, "%s", s->state);

@@ -70,6 +70,8 @@ typedef struct stat_rates {
     double bytes, records;
 } stat_rates;
 stat_rates stat_channel_rates(const stat_mesh *m, const mpp_channel *c);
+/* The same of a producer whose buffer overwrites; share is one of m->now. */
+stat_rates stat_share_rates(const stat_mesh *m, const mpp_share *share);
 
 /* Is nobody there any more, but somebody was?  Then all that there is to say is what it did. */
 bool stat_is_over(const mpp_snapshot *s);

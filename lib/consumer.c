@@ -468,6 +468,15 @@ void mpp_consumer_command(mpp_consumer *c, pid_t pid)
     endpoint_command(&c->end, pid);
 }
 
+bool mpp_consumer_cause(const mpp_consumer *c, mpp_error *cause)
+{
+    if (mpp_mesh_cause(c->end.mesh, cause))
+        return true;
+    if (c->end.own.status)
+        mesh_cause_copy(&c->end.own, true, cause);
+    return c->end.own.status != 0;
+}
+
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err)
 {
     mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT

@@ -54,10 +54,10 @@ static bool record(endpoint *e, const layout_cause *cause)
 {
     if (!e->spectator)
         return mesh_cause_set(e->mesh, slot_number(e, 0), cause, e->sockets[0]);
-    if (endpoint_gone(e))
+    if (mesh_cause_word(e->mesh) != 0 || e->failed)
         return false;
     e->failed = true;
-    e->mesh->own = *cause;
+    e->own = *cause;
     return true;
 }
 
@@ -157,9 +157,9 @@ static void found_dead(endpoint *e, unsigned number)
 {
     uint32_t live = LAYOUT_LIVE;
     char who[96];
-    cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1]; lost: somebody else found it */
-    if (mesh_spectates(e->mesh, number))
+    if (mesh_spectates(e->mesh, number)) /* and another may hold it again by now */
         return;
+    cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1]; lost: somebody else found it */
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_found(e, MPP_S_DIED, false, "%s died before its stream ended", who);
 }
@@ -387,6 +387,7 @@ static int slots_ours(endpoint *e, mpp_error *err)
 {
     for (unsigned i = 0; i < e->n_lanes; i++) {
         uint32_t state = load_acquire(&endpoint_slot(e, i)->state); /* [L2]: its last owner's stores are over */
+        e->again |= state != LAYOUT_FREE;
         if (mesh_spectates(e->mesh, slot_number(e, i)))
             continue;
         if (state == LAYOUT_LIVE || state == LAYOUT_DEAD)
@@ -420,10 +421,12 @@ static int claim_index(endpoint *e, mpp_error *err)
     return ours;
 }
 
+/* Where spectators come and go, use by one of them is none to others. */
 static bool never_used(const endpoint *e)
 {
     for (unsigned i = 0; i < e->n_lanes; i++)
-        if (load_acquire(&endpoint_slot(e, i)->state) != LAYOUT_FREE) /* [L2] */
+        if (load_acquire(&endpoint_slot(e, i)->state) != LAYOUT_FREE && /* [L2] */
+            (e->spectator || !mesh_spectates(e->mesh, slot_number(e, i))))
             return false;
     return true;
 }
@@ -468,8 +471,11 @@ static int claim(endpoint *e, int wanted, mpp_error *err)
         return got == 1 ? 0 : -1;
     if (closed)
         return over(e, err);
-    return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss and all of them have been taken", e->mesh->id, n,
-                     role_name(e->role));
+    return error_set(err, MPP_S_USAGE, 0,
+                     e->spectator ? "mesh '%s' has %u %ss and all places are held; one is free when its reader leaves "
+                                    "(mpp-stat shows them)"
+                                  : "mesh '%s' has %u %ss and all of them have been taken",
+                     e->mesh->id, n, role_name(e->role));
 }
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
@@ -666,6 +672,8 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
     }
     endpoint_publish(e, MPP_COMPUTING, 0, 0, e->since_ns);
     slots_state(e, LAYOUT_LIVE);
+    if (e->again)
+        announce(e);
     full_fence(); /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over */
     e->peers_seen = load_relaxed(&m->header->peers) - 1;
     endpoint_gone(e);

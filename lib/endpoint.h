@@ -14,8 +14,10 @@
  *            unlock
  *
  * A reader of nothing but buffers that overwrite is a spectator: what becomes of it is nobody else's concern.  Its
- * failure is its own (mesh.own) and never the mesh's cause, its death is marked and no more, and its place can be taken
- * again, for readers come and go.
+ * failure is its own and never the mesh's cause, its death is nobody's news (its slot stays LIVE, and the lock tells), and
+ * its place can be taken again, for readers come and go.
+ *
+ * A slot that was DONE or DEAD is not looked at by peers whom we ring before it is LIVE: they are rung once more.
  *
  * The ring comes before LIVE so that there is no moment at which a slot is LIVE and its peers do not know whom to
  * watch.  A peer that attaches at the same time either gets the ring or finds the lock when it looks, because it binds
@@ -38,6 +40,7 @@ struct endpoint {
     mpp_mesh *mesh;
     void (*settle)(endpoint *e); /* publishes what was accepted, before we record a failure of ours; NULL: nothing */
     bool spectator;              /* see above */
+    bool again;                  /* one of our slots was another's before */
     bool failed;                 /* a spectator, or by a call of ours: we go no further */
     char role;                   /* 'p' or 'c' */
     unsigned index;
@@ -60,6 +63,7 @@ struct endpoint {
     uint64_t progress;             /* ... with so many bytes behind us, ... */
     int64_t said_since_ns;         /* ... and since when: a wait that goes on is one wait */
     bool held;                     /* somebody was stopped when we last looked */
+    layout_cause own;              /* why a spectator failed */
 };
 
 /* 0, or -1 with *err as mpp_producer_attach() says. */

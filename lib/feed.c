@@ -25,7 +25,9 @@ mpp_outcome producer_state(mpp_producer *p, producer_stream *s)
     if (!s->buffer->overwrites || s->registry.run > 0)
         return MPP_CLOSED;
     producer_begin(p, s); /* nobody needs to ask */
-    return endpoint_gone(&p->end) ? MPP_GONE : MPP_OK;
+    if (endpoint_gone(&p->end))
+        return MPP_GONE;
+    return s->registry.running ? MPP_OK : MPP_CLOSED; /* its source may have ended it */
 }
 
 /* ---- records to their targets ------------------------------------------------------------------- */
@@ -116,7 +118,9 @@ static bool room_for_all(mpp_producer *p, producer_stream *s, int target, size_t
             continue;
         outlet_publish(o, &p->end);
         const uint64_t space = ring_space(&o->ring, need);
-        room = space != RING_CORRUPT && space >= need; /* who pushes finds the first, too */
+        if (space == RING_CORRUPT)
+            endpoint_corrupt(&p->end, o->lane, o->consumer, "the consumer's position");
+        room = space != RING_CORRUPT && space >= need;
         if (!room)
             o->need = need;
     }
@@ -325,6 +329,12 @@ mpp_outcome producer_push(mpp_producer *p, producer_stream *s, const void *recor
     const mpp_format *f = &s->declared->info.format;
     const unsigned char *framed = record;
     size_t whole = record_head(f) + len + record_tail(f), used = 0;
+    /* A source that is started here may produce by itself: not while p->framed holds our record. */
+    if (!s->registry.running) {
+        const mpp_outcome outcome = producer_state(p, s);
+        if (outcome != MPP_OK)
+            return outcome;
+    }
     if (whole > len) {
         if (!framed_grow(p, whole))
             return MPP_ERROR;

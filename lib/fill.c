@@ -27,7 +27,7 @@ static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uin
     error_set(err, MPP_S_ERROR, 0,
               most < p->end.mesh->max_record
                   ? "the record at offset %llu of its input is longer than the %llu bytes that the stream's buffer can "
-                    "hold (a quarter of the mesh's --ring-size, and 256K)"
+                    "hold (a quarter of the mesh's --ring-size, at most 256K, less 16)"
                   : "the record at offset %llu of its input is longer than the mesh's --max-record of %llu bytes",
               (unsigned long long)at, (unsigned long long)most);
     return MPP_ERROR;
@@ -182,8 +182,8 @@ mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, siz
 static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
 {
     const mpp_format *f = &s->declared->info.format;
-    error_set(err, MPP_S_ERROR, 0, "the input ends inside a record: %llu bytes are left of %s",
-              (unsigned long long)bytes,
+    error_set(err, MPP_S_ERROR, 0, "the input ends inside a record: %llu byte%s left of %s", (unsigned long long)bytes,
+              bytes == 1 ? " is" : "s are",
               f->kind == MPP_FIXED ? "a record of fixed size" : "a record with a length prefix");
     return MPP_ERROR;
 }

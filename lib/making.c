@@ -218,8 +218,8 @@ static int values_fit(const mpp_mesh_options *o, const layout *l, mpp_error *err
         const mpp_stream_options *s = &o->streams[i];
         if (s->buffer != MPP_BOUNDED && s->format.kind == MPP_FIXED && s->format.size > most)
             return error_set(err, MPP_S_USAGE, 0,
-                             "stream '%s': a buffer of kind '%s' holds records of at most %llu bytes, a quarter of "
-                             "--ring-size (and 256K); not of %u",
+                             "stream '%s': a buffer of kind '%s' holds records of at most %llu bytes (a quarter of "
+                             "--ring-size, at most 256K, less 16), not of %u",
                              s->name, mpp_buffer_text(s->buffer), (unsigned long long)most, s->format.size);
     }
     return 0;

@@ -389,35 +389,39 @@ bool mesh_cause_final(const mpp_mesh *m)
     return mesh_cause_word(m) == LAYOUT_REMOVED || (c && c->final);
 }
 
+void mesh_cause_copy(const layout_cause *c, bool ours, mpp_error *cause)
+{
+    const uint32_t status = c->status;
+    memset(cause, 0, sizeof *cause);
+    cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status)status : MPP_S_FAILED;
+    cause->os_error = c->os_error;
+    if (cause->status == MPP_S_FAILED && c->os_error && ours)
+        cause->status = MPP_S_ERROR; /* it was a call of ours that failed */
+    cause->final = c->final != 0;
+    memcpy(cause->text, c->text, sizeof c->text - 1);
+    for (char *p = cause->text; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+}
+
 bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
 {
-    uint32_t word = mesh_cause_word(m);
-    if (word == 0 && m->own.status == 0)
+    const uint32_t word = mesh_cause_word(m);
+    if (word == 0)
         return false;
     if (word == LAYOUT_REMOVED) {
         error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove)", m->id);
         cause->final = true;
         return true;
     }
-    const layout_cause *c = word ? cause_of(m) : &m->own;
+    const layout_cause *c = cause_of(m);
     if (!c) {
         error_set(cause, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its cause names slot %u", m->id, word - 1);
         return true;
     }
-    uint32_t status = c->status;
-    memset(cause, 0, sizeof *cause);
-    cause->status = status >= MPP_S_ERROR && status <= MPP_S_CORRUPT ? (mpp_status)status : MPP_S_FAILED;
-    cause->os_error = c->os_error;
-    if (cause->status == MPP_S_FAILED && c->os_error &&
-        (word == 0 || segment_holder(m->segment, LAYOUT_LOCK_SLOTS + word - 1) == getpid()))
-        cause->status = MPP_S_ERROR; /* it was a call of ours that failed */
-    cause->final = c->final != 0;
-    memcpy(cause->text, c->text, sizeof c->text - 1);
+    mesh_cause_copy(c, segment_holder(m->segment, LAYOUT_LOCK_SLOTS + word - 1) == getpid(), cause);
     if (!cause->text[0]) /* whoever sets a cause has written why */
         error_set(cause, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its cause, slot %u, says nothing", m->id, word - 1);
-    for (char *p = cause->text; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
     return true;
 }
 
@@ -487,6 +491,8 @@ static bool slot_over(const mpp_mesh *m, unsigned number)
     const layout_slot *s = mesh_slot(m, number);
     const uint32_t state = load_acquire(&s->state); /* [L2] */
     const unsigned both = m->l.producers + m->l.consumers;
+    if (mesh_spectates(m, number) && state == LAYOUT_LIVE)
+        return segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number) == 0;
     if (number % both >= m->l.producers)
         return state != LAYOUT_LIVE && slot_used(m, number);
     if (mesh_overwrites(m, number / both))
@@ -511,7 +517,8 @@ bool mesh_deserted(mpp_mesh *m)
         if (segment_holder(m->segment, LAYOUT_LOCK_SLOTS + i) != 0)
             return false;
         uint32_t live = LAYOUT_LIVE;
-        cas(&s->state, &live, LAYOUT_DEAD);
+        if (!mesh_spectates(m, i)) /* another may hold it again by now */
+            cas(&s->state, &live, LAYOUT_DEAD);
     }
     return true;
 }

@@ -28,8 +28,7 @@ struct mpp_mesh {
     pid_t watch_pid;
     uint64_t watch_start;
     bool keep;
-    bool copied;      /* base is a copy of our own, that mesh_look() has made */
-    layout_cause own; /* why a reader of ours failed alone (endpoint.h); status 0: none did */
+    bool copied; /* base is a copy of our own, that mesh_look() has made */
     mesh_stream *streams;
 };
 
@@ -73,6 +72,8 @@ static inline layout_buffer *mesh_buffer(const mpp_mesh *m, unsigned stream)
     return layout_buffer_at(&m->l, m->base, m->streams[stream].buffer);
 }
 
+/* A cause in the words of mpp.h; ours: the process that caused it asks. */
+void mesh_cause_copy(const layout_cause *c, bool ours, mpp_error *cause);
 /* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one, and ring everybody from the
  * socket `from` (as mesh_ring_all()).  true: it is. */
 bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from);

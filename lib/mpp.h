@@ -29,7 +29,7 @@ extern "C" {
 typedef enum mpp_outcome {
     MPP_OK = 0,      /* done */
     MPP_WOULD_BLOCK, /* nothing was done; mpp_wait() returns when it is worth trying again */
-    MPP_CLOSED,      /* producer: every consumer has enough.  consumer: the stream has ended everywhere */
+    MPP_CLOSED,      /* producer: nobody asks (yet), or every consumer has enough.  consumer: it has ended everywhere */
     MPP_GONE,        /* the mesh is over because something failed; mpp_mesh_cause() says what */
     MPP_ERROR,       /* this call failed, with an mpp_error; the mesh goes on */
 } mpp_outcome;
@@ -155,8 +155,8 @@ const mpp_stream_info *mpp_mesh_stream(const mpp_mesh *m, unsigned stream);
 int mpp_mesh_find_stream(const mpp_mesh *m, const char *name); /* its number, or -1 */
 
 /* Why the mesh is over, once a call has said MPP_GONE: the first failure, with the status that a process
- * which did not cause it should exit with (MPP_S_ERROR for the one that did, by a system call of its own that failed).  Of
- * a reader that failed alone, because all that it reads is overwritten, its own failure.  false while nothing has failed. */
+ * which did not cause it should exit with (MPP_S_ERROR for the one that did, by a system call of its own that failed).
+ * false while nothing has failed; of a reader that failed alone see mpp_consumer_cause(). */
 bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause);
 
 /* Which consumer a key goes to, by the stream's own partition; -1 when the key does not decide it.
@@ -259,11 +259,12 @@ void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
 
 /* mpp_try_produce(): pick it when you can do something better than wait.
  *
+ *     mpp_service(p);                                       // after mpp_wait(), and now and then: who asks, who has enough?
  *     switch (mpp_try_produce(p, stream, record, len)) {
  *     case MPP_OK:          break;                          // it is on its way
  *     case MPP_WOULD_BLOCK: mpp_give_up(p, stream);         // count it as dropped, or keep it and ...
  *                           break;                          // ... mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0)
- *     case MPP_CLOSED:      return 0;                       // every consumer has enough
+ *     case MPP_CLOSED:      return 0;                       // nobody has asked (source.start tells), or all have enough
  *     case MPP_GONE:        mpp_mesh_cause(m, &err); ...    // something failed
  *     case MPP_ERROR:       perror("not a record");
  *     }
@@ -284,15 +285,18 @@ void mpp_no_wait(mpp_producer *p, bool on);
 /* mpp_produce_async(): pick it to have many records under way and one place where they complete.
  *
  *     mpp_operation op[N];                                  // and their records: lent until each is complete
- *     for (i = 0; i < N; i++)
- *         if (mpp_produce_async(p, stream, record[i], len[i], &op[i]) != MPP_OK)
+ *     for (n = 0; n < N; n++)                               // (once source.start was called, or after mpp_begin())
+ *         if (mpp_produce_async(p, stream, record[n], len[n], &op[n]) != MPP_OK)
  *             break;                                        // not accepted: closed, gone, not a record
- *     while (mpp_poll(p, &op[N - 1], &err) == MPP_WOULD_BLOCK) // in order: the last one is through when all are
+ *     while (n > 0 && mpp_poll(p, &op[n - 1], &err) == MPP_WOULD_BLOCK) { // in order: the last is through when all are
  *         mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0);     // or poll(2) on mpp_producer_fd() between arm and disarm
+ *         mpp_service(p);                                   // they may have enough: then the rest is closed
+ *     }
  *
  * MPP_OK: accepted; it completes in the order of acceptance, in mpp_poll(), mpp_service(), or here if it can.  Nothing
  * that is produced into the stream later overtakes it: other calls say MPP_WOULD_BLOCK while one is pending.
- * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(): not accepted.  On a buffer that overwrites it is
+ * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(): not accepted, and mpp_poll() says the same.  An
+ * operation that is pending may not be given again.  On a buffer that overwrites it is
  * complete at once, with success. */
 typedef struct mpp_operation {
     void *user;         /* the caller's; not looked at */
@@ -337,7 +341,8 @@ void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len,
 
 /* Publish what is batched. */
 void mpp_flush(mpp_producer *p);
-/* The run of this stream ends well, after what was produced.  Never needs room. */
+/* The run of this stream ends well, after what was produced.  Never needs room: operations that are pending are closed, so
+ * wait for the last of them before. */
 void mpp_end(mpp_producer *p, unsigned stream);
 /* Something failed on this side: the first failure in a mesh is its root cause.  err->text goes to everybody;
  * what was produced before is delivered.  true: ours is the root cause. */
@@ -390,8 +395,10 @@ void mpp_release(mpp_consumer *c, mpp_batch *batch);
 /* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
 void mpp_cancel(mpp_consumer *c, unsigned stream);
 void mpp_consumer_command(mpp_consumer *c, pid_t pid);
-/* As mpp_producer_fail(). */
+/* As mpp_producer_fail(), but that a consumer of nothing but buffers that overwrite fails alone: nobody else is told. */
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err);
+/* Why MPP_GONE: the mesh's cause, or that of this consumer alone.  false: nothing has failed. */
+bool mpp_consumer_cause(const mpp_consumer *c, mpp_error *cause);
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
 

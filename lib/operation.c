@@ -53,22 +53,22 @@ bool operations_advance(mpp_producer *p, producer_stream *s)
     return true;
 }
 
+/* A long record that another call has under way in part goes before, and is not the library's to finish. */
+static mpp_outcome acceptable(mpp_producer *p, producer_stream *s, const void *record, size_t len)
+{
+    const mpp_stream_info *info = &s->declared->info;
+    errno = s->long_left && !s->pending ? EINVAL : record_check(&info->format, info->max_record, record, len);
+    return errno ? MPP_ERROR : producer_state(p, s);
+}
+
 mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *record, size_t len, mpp_operation *op)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    const mpp_stream_info *info = &s->declared->info;
-    errno = record_check(&info->format, info->max_record, record, len);
-    if (errno)
-        return MPP_ERROR;
-    mpp_outcome outcome = producer_state(p, s);
-    if (outcome != MPP_OK)
-        return outcome;
-    op->record = record;
-    op->len = len;
-    op->stream = stream;
+    *op = (mpp_operation){.user = op->user, .record = record, .len = len, .stream = stream};
+    op->outcome = acceptable(p, s, record, len);
+    if (op->outcome != MPP_OK)
+        return op->outcome;
     op->outcome = MPP_WOULD_BLOCK;
-    op->step = 0;
-    op->next = NULL;
     mpp_operation **end = s->pending ? &s->pending_last->next : &s->pending;
     *end = s->pending_last = op;
     operations_advance(p, s);

@@ -160,6 +160,9 @@ bool overwriting_start(mpp_consumer *c, consumer_stream *s)
 {
     for (unsigned i = 0; i < c->end.n_peers; i++) {
         consumer_share *h = &s->shares[i];
+        layout_channel *channel = mesh_channel(c->end.mesh, s->stream, i, c->end.index);
+        store_relaxed(&channel->got, 0); /* of another reader, perhaps, or of an earlier look */
+        store_relaxed(&channel->missed, 0);
         h->over = false;
         h->tape = (tape_reader){.shared = share_of(c, s, i), .bytes = h->tape.bytes, .size = c->end.mesh->l.ring_size};
     }

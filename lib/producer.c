@@ -415,7 +415,6 @@ void mpp_flush(mpp_producer *p)
 
 void producer_arm(mpp_producer *p)
 {
-    p->news = false;
     for (unsigned i = 0; i < p->n_streams; i++)
         operations_advance(p, &p->streams[i]); /* or say what it waits for */
     mpp_flush(p);
@@ -439,7 +438,7 @@ bool producer_ready(mpp_producer *p)
 
 void producer_disarm(mpp_producer *p)
 {
-    p->nobody_asked = false;
+    p->nobody_asked = p->news = false;
     for (unsigned i = 0; i < p->n_outlets; i++)
         outlet_unwant(&p->outlets[i]);
 }

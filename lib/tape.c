@@ -29,7 +29,7 @@ static bool give_up(tape_writer *w, uint64_t need, uint64_t *overwritten)
         w->oldest = good ? w->oldest + size : w->write;
         *overwritten += good ? value.records : 0;
     }
-    store_relaxed(&w->shared->oldest, w->oldest);
+    store_release(&w->shared->oldest, w->oldest); /* [W1]: where one may begin, `write` covers it */
     release_fence(); /* [O1] pairs with [O2]: no byte is overwritten before `oldest` says so */
     return good;
 }
@@ -65,8 +65,8 @@ bool tape_unread(const tape_reader *r, bool newest)
  * only if this sees that it is. */
 static bool overtaken(const tape_reader *r, uint64_t position, uint64_t *oldest)
 {
-    acquire_fence(); /* [O2] */
-    *oldest = load_relaxed(&r->shared->oldest);
+    acquire_fence();                            /* [O2] */
+    *oldest = load_acquire(&r->shared->oldest); /* [W2] for who begins again there */
     return (int64_t)(position - *oldest) < 0;
 }
 

@@ -163,7 +163,7 @@ static void test_attack(const attack *a)
     victim v = victim_of(a->kind);
     a->attack(&v);
     const mpp_outcome outcome = read_on(&v);
-    const bool known = mpp_mesh_cause(v.own, &cause);
+    const bool known = mpp_consumer_cause(v.r.c, &cause);
     ok(outcome == MPP_GONE && known && cause.status == MPP_S_CORRUPT && strstr(cause.text, a->named),
        "%s: %s is corrupt: %s", mpp_buffer_text(a->kind), a->what, known ? cause.text : "no cause");
     ok(!mpp_mesh_cause(v.m, &cause) && (!v.a.p || mpp_service(v.a.p) == MPP_OK), "for who reads it, and nobody else");

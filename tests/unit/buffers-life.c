@@ -130,7 +130,8 @@ static void test_reader_fails(mpp_buffer_kind kind)
     reader r = reader_of(m, 0), failing = reader_of(own, 1);
     author_write_some(&a, 1);
     const bool first = mpp_consumer_fail(failing.c, &(mpp_error){.status = MPP_S_ERROR, .text = "no space left"});
-    ok(first && reader_take(&failing, 1) == MPP_GONE && mpp_mesh_cause(own, &cause) && strstr(cause.text, "no space"),
+    ok(first && reader_take(&failing, 1) == MPP_GONE && mpp_consumer_cause(failing.c, &cause) &&
+           strstr(cause.text, "no space"),
        "%s: a reader that fails is over, with its own cause: %s", text, cause.text);
     author_write_some(&a, 1);
     ok(mpp_service(a.p) == MPP_OK && !mpp_mesh_cause(m, &cause) && reader_take(&r, UINT32_MAX) == MPP_WOULD_BLOCK &&
