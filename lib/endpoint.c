@@ -57,7 +57,7 @@ static bool record(endpoint *e, const layout_cause *cause)
     if (endpoint_gone(e))
         return false;
     e->failed = true;
-    e->mesh->own = *cause;
+    mesh_own_set(e->mesh, cause);
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -713,17 +714,36 @@ bool mesh_cause_final(const mpp_mesh *m)
     return mesh_cause_word(m) == LAYOUT_REMOVED || (c && c->final);
 }
 
+/* Readers in several threads may fail at once, each alone. */
+static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void mesh_own_set(mpp_mesh *m, const layout_cause *cause)
+{
+    pthread_mutex_lock(&own_lock);
+    m->own = *cause;
+    pthread_mutex_unlock(&own_lock);
+}
+
+static layout_cause mesh_own(const mpp_mesh *m)
+{
+    pthread_mutex_lock(&own_lock);
+    const layout_cause own = m->own;
+    pthread_mutex_unlock(&own_lock);
+    return own;
+}
+
 bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
 {
     uint32_t word = mesh_cause_word(m);
-    if (word == 0 && m->own.status == 0)
+    const layout_cause own = mesh_own(m);
+    if (word == 0 && own.status == 0)
         return false;
     if (word == LAYOUT_REMOVED) {
         error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove)", m->id);
         cause->final = true;
         return true;
     }
-    const layout_cause *c = word ? cause_of(m) : &m->own;
+    const layout_cause *c = word ? cause_of(m) : &own;
     if (!c) {
         error_set(cause, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its cause names slot %u", m->id, word - 1);
         return true;

@@ -68,6 +68,8 @@ static inline layout_buffer *mesh_buffer(const mpp_mesh *m, unsigned stream)
 /* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one, and ring everybody from the
  * socket `from` (as mesh_ring_all()).  true: it is. */
 bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from);
+/* The same for a reader that fails alone: for who asks this handle, and nobody else. */
+void mesh_own_set(mpp_mesh *m, const layout_cause *cause);
 /* The root cause's slot + 1, LAYOUT_REMOVED, or 0 [F2]. */
 uint32_t mesh_cause_word(const mpp_mesh *m);
 /* May the last one out remove a mesh that failed, although somebody never came? */

@@ -227,6 +227,7 @@ kinds=(ring latest mailbox)
         mpp-produce "$m" "pipe.$kind" 2>p.err & track
         exec {to}>"pipe.$kind"
         for _ in 1 2 3; do
+            rm -f out
             mpp-consume "$m" -i 0 -o out 2>/dev/null {to}>&- &
             c=$!
             wait_for attached 2 "$m"
@@ -260,6 +261,7 @@ kinds=(ring latest mailbox)
         m=$(mpp-create -b "$kind" -c 2)
         mpp-produce "$m" -- sh -c 'echo something; exec sleep 1000' &
         p=$!
+        rm -f out
         mpp-consume "$m" -i 0 -o out 2>c.err &
         c=$!
         wait_for grep -qx something out
