@@ -5,6 +5,7 @@
 #include "door.h"
 #include "readers.h"
 
+#include <pthread.h>
 #include <sys/prctl.h>
 
 static const mpp_buffer_kind kinds[] = {MPP_RING, MPP_LATEST, MPP_MAILBOX};
@@ -146,6 +147,42 @@ static void test_reader_fails(mpp_buffer_kind kind)
     mpp_producer_detach(&a.p);
     mpp_consumer_detach(&r.c);
     ok(mesh_went(&m), "%s: and the mesh goes", text);
+}
+
+typedef struct failing {
+    pthread_t thread;
+    mpp_mesh *mesh;
+    reader r;
+    bool well;
+} failing;
+
+static void *fail_alone(void *arg)
+{
+    failing *f = arg;
+    mpp_error cause;
+    f->well = mpp_consumer_fail(f->r.c, &(mpp_error){.status = MPP_S_ERROR, .text = "no space left"}) &&
+              reader_take(&f->r, 1) == MPP_GONE && mpp_consumer_cause(f->r.c, &cause) &&
+              strstr(cause.text, "no space") && !mpp_mesh_cause(f->mesh, &cause);
+    return NULL;
+}
+
+/* On one handle of the mesh: ThreadSanitizer is who looks. */
+static void test_readers_fail_in_threads(void)
+{
+    failing f[2];
+    mpp_mesh *m = readers_mesh(MPP_LATEST, 1, 2);
+    author a = author_of(m, 0);
+    for (int i = 0; i < 2; i++)
+        f[i] = (failing){.mesh = m, .r = reader_of(m, i)};
+    for (int i = 0; i < 2; i++)
+        if (pthread_create(&f[i].thread, NULL, fail_alone, &f[i]) != 0)
+            bail_out("no thread");
+    for (unsigned i = 0; i < 2; i++) {
+        pthread_join(f[i].thread, NULL);
+        mpp_consumer_detach(&f[i].r.c);
+    }
+    ok(f[0].well && f[1].well && mpp_service(a.p) == MPP_OK, "readers in two threads fail at once, each alone");
+    leave_all(&m, &a, NULL);
 }
 
 static int read_until_killed(void *arg)
@@ -447,6 +484,7 @@ int main(void)
         test_attach_timeout(kinds[i]);
         test_readers_killed(kinds[i]);
     }
+    test_readers_fail_in_threads();
     harness.step = "several kinds";
     test_mixed();
     test_mixed_death();
