@@ -194,7 +194,7 @@ setup: | $(B)/.setup
 check: setup all unit $(B)/tests/bench/gen
 	$(Q)MPP_B='$(abspath $(B))' MPP_SAN='$(SAN)' scripts/check $(TESTS)
 
-soak: setup all unit $(B)/tests/bench/gen
+soak: setup all unit fuzz-replay $(B)/tests/bench/gen
 	$(Q)MPP_B='$(abspath $(B))' MPP_SAN='$(SAN)' scripts/soak $(or $(T),600)
 
 coverage:
@@ -206,13 +206,14 @@ coverage:
 analyze: all unit
 	$(Q)scripts/setup --lint
 	$(Q)MPP_B='$(abspath $(B))' scripts/analyze
+
 # What takes hostile input is tried under sanitizers, whatever the rest is built with.
 replay_b := $(if $(findstring address,$(SAN)),$(B),build-replay$(addprefix -,$(compiler)))
 fuzz-replay:
 	$(Q)$(MAKE) --no-print-directory B=$(replay_b) SAN=$(if $(findstring address,$(SAN)),$(SAN),address$(comma)undefined) \
 		CFLAGS='-O1 -g' fuzz-programs
 check: $(if $(TESTS),$(if $(findstring fuzz,$(TESTS)),fuzz-replay),fuzz-replay)
-check: export MPP_REPLAY := $(abspath $(replay_b))
+check soak: export MPP_REPLAY := $(abspath $(replay_b))
 
 fuzz:
 	$(Q)scripts/setup --lint
