@@ -48,7 +48,7 @@ static void fill(unsigned char *p, size_t n, unsigned density)
 {
     for (size_t i = 0; i < n; i++) {
         const unsigned r = (unsigned)rand() % (2 * density);
-        p[i] = r == 0 ? '\n' : r <= 2 ? '\t' : (unsigned char)(rand() % 256);
+        p[i] = (unsigned char)(r == 0 ? '\n' : r <= 2 ? '\t' : rand() % 256);
     }
 }
 
