@@ -3,12 +3,14 @@
 #include "doorbell.h"
 #include "harness.h"
 
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 static struct {
     unsigned interrupted; /* so many calls, EINTR */
-    unsigned full;        /* then so many of sendto, EAGAIN */
+    unsigned refused;     /* then so many of sendto, with ... */
+    int why;              /* ... this errno; 0: EAGAIN */
     bool no_socket;       /* EMFILE */
 } kernel;
 
@@ -33,10 +35,10 @@ ssize_t sendto(int fd, const void *data, size_t n, int flags, const struct socka
 {
     if (is_interrupted())
         return -1;
-    if (kernel.full == 0)
+    if (kernel.refused == 0)
         return syscall(SYS_sendto, fd, data, n, flags, to, to_len);
-    kernel.full--;
-    errno = EAGAIN;
+    kernel.refused--;
+    errno = kernel.why ? kernel.why : EAGAIN;
     return -1;
 }
 
@@ -57,19 +59,38 @@ static void test_ring(int from, const char *path, int listener)
     doorbell_ring(from, path);
     ok(kernel.interrupted == 0 && doorbell_drain(listener) == 1,
        "a bell is rung once, however often that is interrupted");
-    kernel.full = 1;
+    kernel.refused = 1;
     doorbell_ring(from, path);
-    ok(kernel.full == 0 && doorbell_drain(listener) == 1, "who has sent all that it may rings through another socket");
-    kernel.full = 2;
+    ok(kernel.refused == 0 && doorbell_drain(listener) == 1,
+       "who has sent all that it may rings through another socket");
+    kernel.refused = 2;
     doorbell_ring(from, path);
-    ok(kernel.full == 0 && doorbell_drain(listener) == 0, "a listener that takes no more has been rung: that is all");
-    kernel.full = 1;
+    ok(kernel.refused == 0 && doorbell_drain(listener) == 0,
+       "a listener that takes no more has been rung: that is all");
+    kernel.refused = 1;
     kernel.no_socket = true;
     doorbell_ring(from, path);
     kernel.no_socket = false;
-    ok(kernel.full == 0 && doorbell_drain(listener) == 0, "nor does it wait where there is no other socket");
+    ok(kernel.refused == 0 && doorbell_drain(listener) == 0, "nor does it wait where there is no other socket");
     doorbell_ring(from, path);
     ok(doorbell_drain(listener) == 1 && descriptors() == before, "the next one rings, and no descriptor is left");
+}
+
+/* A bell that is lost for want of memory would be a sleeper that nobody wakes. */
+static void test_no_memory(int from, const char *path, int listener)
+{
+    static const int errors[] = {ENOBUFS, ENOMEM};
+    for (unsigned i = 0; i < 2; i++) {
+        kernel.why = errors[i];
+        kernel.refused = 3;
+        doorbell_ring(from, path);
+        ok(kernel.refused == 0 && doorbell_drain(listener) == 1, "%s: it is tried again", strerror(errors[i]));
+    }
+    kernel.refused = UINT_MAX;
+    doorbell_ring(from, path);
+    ok(UINT_MAX - kernel.refused < 1000, "but not for ever");
+    kernel.refused = 0;
+    kernel.why = 0;
 }
 
 static void test_drain(int from, const char *path, int listener)
@@ -100,6 +121,7 @@ int main(void)
     if (listener < 0 || from < 0)
         bail_out("no sockets: %s", strerror(errno));
     test_ring(from, path, listener);
+    test_no_memory(from, path, listener);
     test_drain(from, path, listener);
     test_bind(path);
     close(from);
