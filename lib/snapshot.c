@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
+
+#define XXH_INLINE_ALL /* one library less to load when a program starts */
 #include <xxhash.h>
 
 /* What a slot that was LIVE when the copy was made is now: nobody may hold its lock any more, or somebody else. */
