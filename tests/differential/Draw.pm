@@ -94,7 +94,8 @@ sub boundaries {
     my @keys = map { Reference::key_text($s, $_) } map { @$_ } @{$s->{sources}};
     push @keys, @words;
     @keys = grep { length && length() < 60 && !/[^ -~]/ } @keys;
-    @keys = grep { !/\Q$s->{separator}\E/ } @keys if $s->{key} && @{$s->{key}} == 1;
+    # No more fields than the key has.
+    @keys = grep { (() = /\Q$s->{separator}\E/g) < @{$s->{key}} } @keys if $s->{key};
     @keys = @keys[map { int rand @keys } 1 .. 30] if @keys;
     my @ascending = Reference::distinct_keys($s, @keys);
     splice @ascending, int rand @ascending, 1 while @ascending > $t->{C} - 1;
