@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
@@ -479,11 +478,7 @@ bool mpp_consumer_cause(const mpp_consumer *c, mpp_error *cause)
 
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err)
 {
-    mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT
-                            ? err->status
-                            : MPP_S_FAILED;
-    return endpoint_fail(&c->end, others, err->final, "consumer %u (pid %d): %.400s", c->end.index, (int)getpid(),
-                         err->text);
+    return endpoint_report(&c->end, err);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */

@@ -61,22 +61,35 @@ static bool record(endpoint *e, const layout_cause *cause)
     return true;
 }
 
-bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, ...)
+__attribute__((format(printf, 3, 0))) static layout_cause cause_of(mpp_status others, bool final, const char *fmt,
+                                                                   va_list ap)
 {
     layout_cause cause = {.status = (uint32_t)others, .final = final};
+    vsnprintf(cause.text, sizeof cause.text, fmt, ap);
+    return cause;
+}
+
+bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(cause.text, sizeof cause.text, fmt, ap);
+    const layout_cause cause = cause_of(others, final, fmt, ap);
     va_end(ap);
     return record(e, &cause);
 }
 
+bool endpoint_report(endpoint *e, const mpp_error *err)
+{
+    const bool as_it_is = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT;
+    return endpoint_fail(e, as_it_is ? err->status : MPP_S_FAILED, err->final, "%s %u (pid %d): %.400s",
+                         role_name(e->role), e->index, (int)getpid(), err->text);
+}
+
 bool endpoint_found(endpoint *e, mpp_status others, bool final, const char *fmt, ...)
 {
-    layout_cause cause = {.status = (uint32_t)others, .final = final};
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(cause.text, sizeof cause.text, fmt, ap);
+    const layout_cause cause = cause_of(others, final, fmt, ap);
     va_end(ap);
     return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0]);
 }
@@ -633,7 +646,7 @@ static int areas_reserve(const endpoint *e, unsigned stream, mpp_error *err)
     const mesh_stream *s = &e->mesh->streams[stream];
     const bool boxes = s->info.buffer == MPP_MAILBOX;
     return segment_reserve(e->mesh->segment, layout_area_offset(l, s->buffer, boxes ? 0 : e->index),
-                           boxes ? (l->producers + 1) * layout_box_size(l->ring_size) : l->ring_size, err);
+                           boxes ? (l->producers + 1) * layout_quarter(l->ring_size) : l->ring_size, err);
 }
 
 /* Between the claim and LIVE. */

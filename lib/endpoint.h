@@ -109,6 +109,8 @@ __attribute__((format(printf, 3, 4))) bool endpoint_cannot(endpoint *e, int os_e
 /* Record a failure of ours as the root cause, if it is the first: true. */
 __attribute__((format(printf, 4, 5))) bool endpoint_fail(endpoint *e, mpp_status others, bool final, const char *fmt,
                                                          ...);
+/* The same of one that our caller tells, with who we are. */
+bool endpoint_report(endpoint *e, const mpp_error *err);
 /* The same for one that is not ours and that we found: also a spectator's news of it is everybody's, and what was
  * published before is still to be had. */
 __attribute__((format(printf, 4, 5))) bool endpoint_found(endpoint *e, mpp_status others, bool final, const char *fmt,

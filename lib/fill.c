@@ -167,13 +167,18 @@ static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, si
     return outcome == MPP_WOULD_BLOCK ? MPP_OK : outcome; /* it was read; the next call goes on */
 }
 
+/* Is it the input's turn? */
+static mpp_outcome turn(mpp_producer *p, producer_stream *s)
+{
+    const mpp_outcome outcome = producer_state(p, s);
+    return outcome == MPP_OK && producer_pending(p, s) ? producer_no_room(p) : outcome;
+}
+
 mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err)
 {
     producer_stream *s = producer_stream_of(p, stream);
     *n = 0;
-    mpp_outcome outcome = producer_state(p, s);
-    if (outcome == MPP_OK && producer_pending(p, s))
-        outcome = producer_no_room(p);
+    mpp_outcome outcome = turn(p, s);
     if (outcome != MPP_OK)
         return outcome;
     return producer_in_place(p, s) ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
@@ -233,9 +238,7 @@ static mpp_outcome end_buffered(mpp_producer *p, producer_stream *s, mpp_error *
 mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    mpp_outcome outcome = producer_state(p, s);
-    if (outcome == MPP_OK && producer_pending(p, s))
-        outcome = producer_no_room(p);
+    mpp_outcome outcome = turn(p, s);
     if (outcome != MPP_OK)
         return outcome;
     outcome = producer_in_place(p, s) ? end_in_place(p, s, err) : end_buffered(p, s, err);

@@ -201,8 +201,8 @@ static inline uint64_t layout_value_size(uint64_t payload)
 {
     return sizeof(layout_value) + ((payload + 7) & ~UINT64_C(7));
 }
-/* The size of a mailbox's boxes, and the most that a value takes on a tape. */
-static inline uint64_t layout_box_size(uint64_t ring_size)
+/* The most that a frame takes in a ring, or a value on a tape, and the size of a mailbox's boxes. */
+static inline uint64_t layout_quarter(uint64_t ring_size)
 {
     return ring_size / 4 < 256 << 10 ? ring_size / 4 : 256 << 10;
 }
@@ -282,7 +282,7 @@ static inline layout_share *layout_share_of(layout_buffer *b, unsigned producer)
 {
     return (layout_share *)(b + 1) + producer;
 }
-/* The tape of producer `at`.  A mailbox has boxes of layout_box_size() one after the other from area 0 on. */
+/* The tape of producer `at`.  A mailbox has boxes of layout_quarter() one after the other from area 0 on. */
 static inline uint64_t layout_area_offset(const layout *l, unsigned number, unsigned at)
 {
     return l->areas_at + ((uint64_t)number * (l->producers + 1) + at) * l->ring_size;

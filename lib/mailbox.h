@@ -23,7 +23,7 @@
 /* One end of either kind. */
 typedef struct mailbox {
     layout_buffer *shared;
-    unsigned char *boxes; /* (producers + 1) of layout_box_size() */
+    unsigned char *boxes; /* (producers + 1) of layout_quarter() */
     uint64_t box_size;
     unsigned producers;
     unsigned producer; /* a writer's index, ... */

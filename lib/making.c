@@ -213,7 +213,7 @@ static int socket_directory(const layout *l, const char *short_id, char *directo
 
 static int values_fit(const mpp_mesh_options *o, const layout *l, mpp_error *err)
 {
-    const uint64_t most = layout_box_size(l->ring_size) - sizeof(layout_value);
+    const uint64_t most = layout_quarter(l->ring_size) - sizeof(layout_value);
     for (unsigned i = 0; i < o->n_streams; i++) {
         const mpp_stream_options *s = &o->streams[i];
         if (s->buffer != MPP_BOUNDED && s->format.kind == MPP_FIXED && s->format.size > most)

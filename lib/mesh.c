@@ -157,7 +157,7 @@ static int buffers_open(mpp_mesh *m, mpp_error *err)
     unsigned n = 0;
     for (unsigned i = 0; i < m->l.streams; i++) {
         mpp_stream_info *info = &m->streams[i].info;
-        const uint64_t most = layout_box_size(m->l.ring_size) - sizeof(layout_value) - record_head(&info->format) -
+        const uint64_t most = layout_quarter(m->l.ring_size) - sizeof(layout_value) - record_head(&info->format) -
                               record_tail(&info->format);
         if (info->buffer == MPP_BOUNDED)
             continue;

@@ -33,8 +33,7 @@ typedef struct outlet {
 /* Largest payload of one frame. */
 static inline uint32_t outlet_frame_max(uint64_t ring_size)
 {
-    uint64_t quarter = ring_size / 4 < 256 << 10 ? ring_size / 4 : 256 << 10;
-    return (uint32_t)(quarter - sizeof(layout_frame));
+    return (uint32_t)(layout_quarter(ring_size) - sizeof(layout_frame));
 }
 
 /* Publishing the whole records of a frame moves the unfinished one behind them up by a header and its padding: room

@@ -20,7 +20,7 @@ static bool boxes(const mpp_mesh *m, unsigned stream)
 /* What lies in the areas: producer's tape, or all boxes. */
 static uint64_t area_size(const mpp_mesh *m, unsigned stream)
 {
-    return boxes(m, stream) ? (m->l.producers + 1) * layout_box_size(m->l.ring_size) : m->l.ring_size;
+    return boxes(m, stream) ? (m->l.producers + 1) * layout_quarter(m->l.ring_size) : m->l.ring_size;
 }
 
 static unsigned char *area_map(const mpp_mesh *m, unsigned stream, unsigned producer)
@@ -33,7 +33,7 @@ static mailbox mailbox_of(const mpp_mesh *m, unsigned stream, unsigned char *byt
 {
     return (mailbox){.shared = mesh_buffer(m, stream),
                      .boxes = bytes,
-                     .box_size = layout_box_size(m->l.ring_size),
+                     .box_size = layout_quarter(m->l.ring_size),
                      .producers = m->l.producers,
                      .producer = producer,
                      .box = producer};
@@ -216,8 +216,8 @@ static bool prepare(mpp_consumer *c, consumer_stream *s, unsigned producer)
     s->area_size = area_size(m, s->stream);
     if (!*bytes)
         *bytes = area_map(m, s->stream, producer);
-    if (!h->held && (h->held = malloc(layout_box_size(m->l.ring_size))))
-        h->size = layout_box_size(m->l.ring_size);
+    if (!h->held && (h->held = malloc(layout_quarter(m->l.ring_size))))
+        h->size = layout_quarter(m->l.ring_size);
     if (!*bytes || !h->held)
         endpoint_cannot(&c->end, errno, "cannot map the buffer of stream '%s'", s->declared->info.name);
     return *bytes && h->held;

@@ -386,11 +386,7 @@ bool mpp_producer_fail(mpp_producer *p, const mpp_error *err)
     for (unsigned i = 0; i < p->n_streams; i++)
         if (p->streams[i].registry.running)
             end_run(p, &p->streams[i], LAYOUT_FAILED);
-    mpp_status others = err->status == MPP_S_TIMEOUT || err->status == MPP_S_DIED || err->status == MPP_S_CORRUPT
-                            ? err->status
-                            : MPP_S_FAILED;
-    return endpoint_fail(&p->end, others, err->final, "producer %u (pid %d): %.400s", p->end.index, (int)getpid(),
-                         err->text);
+    return endpoint_report(&p->end, err);
 }
 
 void producer_unasked(mpp_producer *p)

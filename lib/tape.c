@@ -80,7 +80,7 @@ static tape_outcome copy_value(const tape_reader *r, uint64_t position, unsigned
         return overtaken(r, position, oldest) ? TAPE_AGAIN : TAPE_CORRUPT;
     copy_from_shared(value, from, sizeof *value);
     const uint64_t size = layout_value_size(value->len);
-    const bool good = size <= behind && size <= layout_box_size(r->size);
+    const bool good = size <= behind && size <= layout_quarter(r->size);
     if (good)
         copy_from_shared(to, from + sizeof *value, value->len);
     if (overtaken(r, position, oldest))

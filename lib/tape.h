@@ -43,13 +43,13 @@ typedef struct tape_reader {
 /* Begin where the shared words stand. */
 void tape_writer_open(tape_writer *w, layout_share *shared, unsigned char *bytes, uint64_t size);
 
-/* A value of `records` whole records, at most layout_box_size() with its header.  Never waits.  *overwritten: the records
+/* A value of `records` whole records, at most layout_quarter() with its header.  Never waits.  *overwritten: the records
  * that it was written over.  false: what another process wrote into the tape cannot be; all of it was given up. */
 bool tape_write(tape_writer *w, const void *data, size_t n, unsigned records, uint64_t *overwritten);
 
 typedef enum tape_outcome { TAPE_NOTHING, TAPE_VALUE, TAPE_AGAIN, TAPE_CORRUPT } tape_outcome;
 
-/* The next value, or with `newest` the last one, copied to `to`, which has layout_box_size() bytes.  *missed: records
+/* The next value, or with `newest` the last one, copied to `to`, which has layout_quarter() bytes.  *missed: records
  * between the value before and this one.  TAPE_AGAIN: the writer overtook us again and again. */
 tape_outcome tape_read(tape_reader *r, bool newest, unsigned char *to, layout_value *value, uint64_t *missed);
 /* Is there one? */

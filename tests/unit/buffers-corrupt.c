@@ -62,7 +62,7 @@ static layout_value *next_value(victim *v)
 {
     if (v->r.mailbox)
         return (layout_value *)(void *)(v->area + (load_relaxed(&v->buffer->slot) >> 1 & 511) *
-                                                      layout_box_size(v->m->l.ring_size));
+                                                      layout_quarter(v->m->l.ring_size));
     return (layout_value *)(void *)(v->area + load_relaxed(&v->share->newest) - 1);
 }
 
