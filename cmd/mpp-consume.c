@@ -574,7 +574,7 @@ static void check_merge(const participant *w)
 static void check_request(const job *j)
 {
     const participant *w = &j->who;
-    bool shared = false;
+    bool shared = false, ring = false;
     if (w->rest.n > 1)
         cli_usage("one MESH only, and '%s' is too many; a command stands behind --", w->rest.operands[1]);
     if (w->rest.command && j->asked.output)
@@ -582,6 +582,7 @@ static void check_request(const job *j)
     for (unsigned i = 0; i < w->n_streams; i++) {
         shared |= !w->streams[i].other;
         const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
+        ring |= info->buffer == MPP_RING;
         if (j->asked.tag && info->format.kind == MPP_FIXED)
             cli_usage("--tag makes records longer, and those of stream '%s' are of fixed size", info->name);
         if (j->asked.merge && info->buffer != MPP_BOUNDED)
@@ -590,9 +591,6 @@ static void check_request(const job *j)
     }
     if (j->asked.merge && !j->asked.sequential)
         check_merge(w);
-    bool ring = false;
-    for (unsigned i = 0; i < w->n_streams; i++)
-        ring |= mpp_mesh_stream(w->mesh, w->streams[i].number)->buffer == MPP_RING;
     if (j->asked.fail_on_lag && !ring)
         cli_usage("--fail-on-lag: no ring can drop records here; see mpp-create --buffer");
     if (!shared && j->asked.output)

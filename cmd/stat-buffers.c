@@ -19,18 +19,6 @@ static void name_of(char *out, const mpp_snapshot *s, unsigned stream)
         text_clean(out, TEXT_CELL, s->streams[stream].name);
 }
 
-static void show_count(char *out, const column *c, const void *context, const void *row)
-{
-    (void)context;
-    const uint64_t n = *(const uint64_t *)(const void *)((const char *)row + c->offset);
-    if (n == UINT64_MAX)
-        return;
-    if (strstr(c->unit, "bytes"))
-        text_bytes(out, n);
-    else
-        text_count(out, n);
-}
-
 /* ---- what was produced -------------------------------------------------------------------------- */
 
 static void show_stream(char *out, const column *c, const void *context, const void *row)
@@ -73,7 +61,7 @@ static column share_columns[] = {
 #define SHARE_COUNTER(counter, kind, counted, prose)                                                                   \
     {.name = #counter,                                                                                                 \
      .right = true,                                                                                                    \
-     .cell = show_count,                                                                                               \
+     .cell = stat_show_counter,                                                                                        \
      .unit = #kind " " #counted,                                                                                       \
      .offset = offsetof(mpp_share, counters.counter)},
 #include "counters.def"
@@ -108,15 +96,19 @@ static column reader_columns[] = {
     {.name = "reader", .cell = show_reader},
     {.name = "got",
      .right = true,
-     .cell = show_count,
-     .unit = "records",
+     .cell = stat_show_counter,
+     .unit = "count records",
      .offset = offsetof(mpp_channel, counters.got)},
     {.name = "missed",
      .right = true,
-     .cell = show_count,
-     .unit = "records",
+     .cell = stat_show_counter,
+     .unit = "count records",
      .offset = offsetof(mpp_channel, counters.missed)},
-    {.name = "behind", .right = true, .cell = show_count, .unit = "records", .offset = offsetof(mpp_channel, behind)},
+    {.name = "behind",
+     .right = true,
+     .cell = stat_show_counter,
+     .unit = "count records",
+     .offset = offsetof(mpp_channel, behind)},
 };
 
 /* Who has missed most. */

@@ -110,8 +110,7 @@ static void show_command(char *out, const column *c, const void *context, const 
         snprintf(out, TEXT_CELL, "%jd", (intmax_t)p->command);
 }
 
-/* The counter at c->offset, as its unit asks. */
-static void show_counter(char *out, const column *c, const void *context, const void *row)
+void stat_show_counter(char *out, const column *c, const void *context, const void *row)
 {
     const uint64_t n = *(const uint64_t *)(const void *)((const char *)row + c->offset);
     const uint64_t now = (uint64_t)shot(context)->taken_ns;
@@ -139,7 +138,7 @@ static column participant_columns[] = {
 #define ENDPOINT_COUNTER(counter, kind, counted, prose)                                                                \
     {.name = #counter,                                                                                                 \
      .right = true,                                                                                                    \
-     .cell = show_counter,                                                                                             \
+     .cell = stat_show_counter,                                                                                        \
      .unit = #kind " " #counted,                                                                                       \
      .offset = offsetof(mpp_participant, counters.counter)},
 #include "counters.def"
@@ -218,15 +217,12 @@ static void show_records_rate(char *out, const column *c, const void *context, c
     text_rate(out, stat_channel_rates(context, row).records, text_count);
 }
 
-static void show_behind(char *out, const column *c, const void *context, const void *row)
-{
-    (void)c, (void)context;
-    if (((const mpp_channel *)row)->behind != UINT64_MAX)
-        text_count(out, ((const mpp_channel *)row)->behind);
-}
-
 static column channel_columns[] = {
-    {.name = "behind", .right = true, .cell = show_behind},
+    {.name = "behind",
+     .right = true,
+     .cell = stat_show_counter,
+     .unit = "count records",
+     .offset = offsetof(mpp_channel, behind)},
     {.name = "bar", .heading = "", .cell = show_bar},
     {.name = "channel", .cell = show_channel},
     {.name = "consumer", .right = true, .cell = show_unsigned, .offset = offsetof(mpp_channel, consumer)},
@@ -239,7 +235,7 @@ static column channel_columns[] = {
 #define COUNTER(counter, kind, counted, side, prose)                                                                   \
     {.name = #counter,                                                                                                 \
      .right = true,                                                                                                    \
-     .cell = show_counter,                                                                                             \
+     .cell = stat_show_counter,                                                                                        \
      .unit = #kind " " #counted,                                                                                       \
      .offset = offsetof(mpp_channel, counters.counter)},
 #include "counters.def"

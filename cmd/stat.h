@@ -82,6 +82,10 @@ int64_t stat_age(const mpp_snapshot *s);
 /* "hash", "round-robin", ... */
 const char *stat_partition(mpp_partition_kind kind);
 
+/* A cell with the uint64_t at c->offset of its row, as c->unit asks; the context is a stat_mesh. */
+struct column;
+void stat_show_counter(char *out, const struct column *c, const void *context, const void *row);
+
 /* Choose the columns before anything is looked at: one that there is not is a usage error.
  * columns: what -o says, or NULL for the default ones.  rates: the default ones have rates. */
 void stat_list_columns(const char *columns);
