@@ -10,9 +10,9 @@
  *   figure kinds SIZE, KIND  READER  MILLIONS-A-SECOND
  *
  * The mesh has its name from $MESH.  Producer and reader have a CPU each, where there are two. */
+#include "cpu.h"
 #include "mpp.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,21 +38,6 @@ __attribute__((noreturn)) static void die(const char *what, const char *text)
 {
     fprintf(stderr, "kinds: %s: %s\n", what, text);
     exit(1);
-}
-
-/* The first CPU that we may use, or the second. */
-static void pin(int side)
-{
-    cpu_set_t may, one;
-    if (sched_getaffinity(0, sizeof may, &may) < 0)
-        return;
-    int skip = side % CPU_COUNT(&may);
-    size_t cpu = 0;
-    while (!CPU_ISSET(cpu, &may) || skip-- > 0)
-        cpu++;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
 }
 
 static mpp_mesh *open_mesh(const setting *s)
@@ -118,7 +103,7 @@ static pid_t start_reader(const setting *s, const char *id)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         alarm(20);
-        pin(1);
+        cpu_pin(1);
         read_all(s, id);
     }
     return pid;
@@ -179,7 +164,7 @@ static double measure(const setting *s)
     mpp_register(p, 0, &(mpp_source){began, NULL, &asked});
     while (mpp_service(p) == MPP_OK && !asked)
         mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0);
-    pin(0);
+    cpu_pin(0);
     const double rate = write_all(s, p, w);
     mpp_end(p, 0);
     if (pid > 0 && (waitpid(pid, &status, 0) < 0 || status != 0))

@@ -10,6 +10,7 @@
  *
  * The two processes have a CPU each, where there are two. */
 #include "messages.h"
+#include "cpu.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -53,22 +54,6 @@ void unshare_memory(void *memory, size_t size)
     munmap(memory, size);
 }
 
-/* The CPU that a side has: the first that we may use, the second for the other. */
-static void pin(int side)
-{
-    cpu_set_t may, one;
-    if (sched_getaffinity(0, sizeof may, &may) < 0)
-        die("sched_getaffinity", NULL);
-    int skip = side % CPU_COUNT(&may);
-    size_t cpu = 0;
-    while (!CPU_ISSET(cpu, &may) || skip-- > 0)
-        cpu++;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    if (sched_setaffinity(0, sizeof one, &one) < 0)
-        die("sched_setaffinity", NULL);
-}
-
 static pid_t start(const way *w, int side, measurement *m)
 {
     fflush(stdout);
@@ -79,7 +64,8 @@ static pid_t start(const way *w, int side, measurement *m)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(PATIENCE_S);
-    pin(side);
+    if (!cpu_pin(side))
+        die("a CPU for each side", NULL);
     w->attach(side, m);
     void (*const act[2][2])(measurement *) = {{w->send, w->receive}, {w->ask, w->answer}};
     act[m->round_trips][side](m);

@@ -141,32 +141,14 @@ static void *look_on(void *arg)
 
 /* ---- who scribbles ----------------------------------------------------------------------------------- */
 
-static uint64_t any_word(uint64_t old)
-{
-    switch (tap_random(6)) {
-    case 0:
-        return old ^ UINT64_C(1) << tap_random(64);
-    case 1:
-        return old + tap_random(65) - 32;
-    case 2:
-        return tap_random(300);
-    case 3:
-        return UINT64_MAX - tap_random(300);
-    case 4:
-        return old ^ tap_random(UINT64_C(1) << 32);
-    default:
-        return tap_random(UINT64_MAX);
-    }
-}
-
 static void change(unsigned char *at)
 {
     if (tap_random(2)) {
         _Atomic uint32_t *word = (_Atomic uint32_t *)(void *)at;
-        store_relaxed(word, (uint32_t)any_word(load_relaxed(word)));
+        store_relaxed(word, (uint32_t)tap_any_word(load_relaxed(word)));
     } else {
         _Atomic uint64_t *word = (_Atomic uint64_t *)(void *)(at - (uintptr_t)at % 8);
-        store_relaxed(word, any_word(load_relaxed(word)));
+        store_relaxed(word, tap_any_word(load_relaxed(word)));
     }
 }
 

@@ -234,22 +234,6 @@ static void test_described(forge *f, const char *what)
 
 /* ---- words at random -------------------------------------------------------------------------------- */
 
-static uint64_t any_value(uint64_t old)
-{
-    switch (tap_random(5)) {
-    case 0:
-        return old ^ UINT64_C(1) << tap_random(64);
-    case 1:
-        return old + 8 * tap_random(17) - 64;
-    case 2:
-        return tap_random(300);
-    case 3:
-        return UINT64_MAX - tap_random(300);
-    default:
-        return tap_random(UINT64_MAX);
-    }
-}
-
 static void flip(victim *v)
 {
     _Atomic uint64_t *word = (_Atomic uint64_t *)(void *)v->buffer + tap_random(sizeof *v->buffer / 8);
@@ -257,7 +241,7 @@ static void flip(victim *v)
         word = (_Atomic uint64_t *)(void *)v->share + tap_random(5);
     if (tap_random(2))
         word = (_Atomic uint64_t *)(void *)v->area + tap_random(RIG_RING / 8);
-    store_relaxed(word, any_value(load_relaxed(word)));
+    store_relaxed(word, tap_any_position(load_relaxed(word)));
 }
 
 static void test_random_words(void)

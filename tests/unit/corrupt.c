@@ -469,24 +469,6 @@ static void test_texts(void)
 
 /* ---- words at random -------------------------------------------------------------------------------- */
 
-static uint64_t any_value(uint64_t old)
-{
-    switch (tap_random(6)) {
-    case 0:
-        return old ^ UINT64_C(1) << tap_random(64);
-    case 1:
-        return old + tap_random(65) - 32;
-    case 2:
-        return tap_random(300);
-    case 3:
-        return UINT64_MAX - tap_random(300);
-    case 4:
-        return old ^ tap_random(UINT64_C(1) << 32);
-    default:
-        return tap_random(UINT64_MAX);
-    }
-}
-
 /* One of the eight-byte words behind the stream table, or of the first ring's first half. */
 static void flip(rig *r)
 {
@@ -503,7 +485,7 @@ static void flip(rig *r)
     if (to == 0)
         return;
     _Atomic uint64_t *word = (_Atomic uint64_t *)(void *)(base + from) + tap_random((to - from) / 8);
-    store_relaxed(word, any_value(load_relaxed(word)));
+    store_relaxed(word, tap_any_word(load_relaxed(word)));
 }
 
 /* A step of ordinary work on either end. */

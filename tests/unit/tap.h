@@ -79,4 +79,40 @@ static inline uint64_t tap_random(uint64_t below)
     return (z ^ z >> 31) % below;
 }
 
+/* What a hostile writer might make of a word: a bit, a little more or less, something small, something huge, anything. */
+static inline uint64_t tap_any_word(uint64_t old)
+{
+    switch (tap_random(6)) {
+    case 0:
+        return old ^ UINT64_C(1) << tap_random(64);
+    case 1:
+        return old + tap_random(65) - 32;
+    case 2:
+        return tap_random(300);
+    case 3:
+        return UINT64_MAX - tap_random(300);
+    case 4:
+        return old ^ tap_random(UINT64_C(1) << 32);
+    default:
+        return tap_random(UINT64_MAX);
+    }
+}
+
+/* The same of a position, which is a multiple of 8. */
+static inline uint64_t tap_any_position(uint64_t old)
+{
+    switch (tap_random(5)) {
+    case 0:
+        return old ^ UINT64_C(1) << tap_random(64);
+    case 1:
+        return old + 8 * tap_random(17) - 64;
+    case 2:
+        return tap_random(300);
+    case 3:
+        return UINT64_MAX - tap_random(300);
+    default:
+        return tap_random(UINT64_MAX);
+    }
+}
+
 #endif

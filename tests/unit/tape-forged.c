@@ -193,22 +193,6 @@ static void test_forged_at_open(void)
     ok(wrong == 0, "a writer that finds positions that cannot be begins anew");
 }
 
-static uint64_t any_word(uint64_t old)
-{
-    switch (tap_random(5)) {
-    case 0:
-        return old ^ UINT64_C(1) << tap_random(64);
-    case 1:
-        return old + 8 * tap_random(17) - 64;
-    case 2:
-        return tap_random(300);
-    case 3:
-        return UINT64_MAX - tap_random(300);
-    default:
-        return tap_random(UINT64_MAX);
-    }
-}
-
 /* Whatever is stored anywhere: nothing outside the tape and the reader's room is touched, and no call goes on for ever. */
 static void test_random_words(void)
 {
@@ -226,7 +210,7 @@ static void test_random_words(void)
             _Atomic uint64_t *word =
                 tap_random(4) ? (_Atomic uint64_t *)(void *)memory + tap_random(SIZE / 8) : words[tap_random(3)];
             if (tap_random(3) == 0)
-                store_relaxed(word, any_word(load_relaxed(word)));
+                store_relaxed(word, tap_any_position(load_relaxed(word)));
             over = read_one(&r, tap_random(2), &v, &missed) == TAPE_CORRUPT;
         }
         corrupt += over;
