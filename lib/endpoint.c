@@ -639,28 +639,23 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
     return 0;
 }
 
-/* A tape, or of a mailbox all boxes: one day each of them may be ours. */
-static int areas_reserve(const endpoint *e, unsigned stream, mpp_error *err)
+/* What a producer writes into: its rings of the lane, or its tape, or of a mailbox all boxes, for each may be ours one day. */
+static int lane_reserve(const endpoint *e, unsigned lane, mpp_error *err)
 {
-    const layout *l = &e->mesh->l;
-    const mesh_stream *s = &e->mesh->streams[stream];
-    const bool boxes = s->info.buffer == MPP_MAILBOX;
-    return segment_reserve(e->mesh->segment, layout_area_offset(l, s->buffer, boxes ? 0 : e->index),
-                           boxes ? (l->producers + 1) * layout_quarter(l->ring_size) : l->ring_size, err);
+    const mpp_mesh *m = e->mesh;
+    if (mesh_overwrites(m, lane))
+        return segment_reserve(m->segment, mesh_area_offset(m, lane, e->index), mesh_area_size(m, lane), err);
+    return segment_reserve(m->segment, layout_ring_offset(&m->l, layout_channel_number(&m->l, lane, e->index, 0)),
+                           m->l.consumers * m->l.ring_size, err);
 }
 
 /* Between the claim and LIVE. */
 static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
 {
-    const layout *l = &e->mesh->l;
     if (directory_make(e->mesh, err) < 0 || sockets_bind(e, err) < 0)
         return -1;
     for (unsigned i = 0; e->role == 'p' && i < e->n_lanes; i++)
-        if (mesh_overwrites(e->mesh, e->lanes[i])
-                ? areas_reserve(e, e->lanes[i], err) < 0
-                : segment_reserve(e->mesh->segment,
-                                  layout_ring_offset(l, layout_channel_number(l, e->lanes[i], e->index, 0)),
-                                  l->consumers * l->ring_size, err) < 0)
+        if (lane_reserve(e, e->lanes[i], err) < 0)
             return -1;
     slots_take(e, o);
     announce(e);

@@ -71,6 +71,19 @@ static inline layout_buffer *mesh_buffer(const mpp_mesh *m, unsigned stream)
 {
     return layout_buffer_at(&m->l, m->base, m->streams[stream].buffer);
 }
+/* Where the values of such a stream lie, and how many bytes: this producer's tape, or the boxes of all. */
+static inline bool mesh_boxes(const mpp_mesh *m, unsigned stream)
+{
+    return m->streams[stream].info.buffer == MPP_MAILBOX;
+}
+static inline uint64_t mesh_area_offset(const mpp_mesh *m, unsigned stream, unsigned producer)
+{
+    return layout_area_offset(&m->l, m->streams[stream].buffer, mesh_boxes(m, stream) ? 0 : producer);
+}
+static inline uint64_t mesh_area_size(const mpp_mesh *m, unsigned stream)
+{
+    return mesh_boxes(m, stream) ? (m->l.producers + 1) * layout_quarter(m->l.ring_size) : m->l.ring_size;
+}
 
 /* A cause in the words of mpp.h; ours: the process that caused it asks. */
 void mesh_cause_copy(const layout_cause *c, bool ours, mpp_error *cause);

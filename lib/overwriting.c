@@ -12,21 +12,9 @@
 
 enum { VALUE_MOST = 64 << 10 }; /* a ring's values hold many records, up to so many bytes */
 
-static bool boxes(const mpp_mesh *m, unsigned stream)
-{
-    return m->streams[stream].info.buffer == MPP_MAILBOX;
-}
-
-/* What lies in the areas: producer's tape, or all boxes. */
-static uint64_t area_size(const mpp_mesh *m, unsigned stream)
-{
-    return boxes(m, stream) ? (m->l.producers + 1) * layout_quarter(m->l.ring_size) : m->l.ring_size;
-}
-
 static unsigned char *area_map(const mpp_mesh *m, unsigned stream, unsigned producer)
 {
-    const uint64_t at = layout_area_offset(&m->l, m->streams[stream].buffer, boxes(m, stream) ? 0 : producer);
-    return segment_map_twice(m->segment, at, area_size(m, stream));
+    return segment_map_twice(m->segment, mesh_area_offset(m, stream, producer), mesh_area_size(m, stream));
 }
 
 static mailbox mailbox_of(const mpp_mesh *m, unsigned stream, unsigned char *bytes, unsigned producer)
@@ -50,8 +38,8 @@ int overwriting_open(mpp_producer *p, producer_stream *s, mpp_error *err)
         return error_set(err, MPP_S_ERROR, errno, "producer %u cannot map the buffer of stream '%s'", p->end.index,
                          s->declared->info.name);
     s->area = bytes;
-    s->area_size = area_size(m, s->stream);
-    if (boxes(m, s->stream))
+    s->area_size = mesh_area_size(m, s->stream);
+    if (mesh_boxes(m, s->stream))
         s->box = mailbox_of(m, s->stream, bytes, p->end.index);
     else
         tape_writer_open(&s->tape, s->share, bytes, m->l.ring_size);
@@ -95,8 +83,8 @@ void overwriting_end(mpp_producer *p, producer_stream *s, unsigned state)
 static void put(mpp_producer *p, producer_stream *s, const void *data, size_t n, unsigned records)
 {
     uint64_t overwritten;
-    const bool good = boxes(p->end.mesh, s->stream) ? mailbox_put(&s->box, data, n, &overwritten)
-                                                    : tape_write(&s->tape, data, n, records, &overwritten);
+    const bool good = mesh_boxes(p->end.mesh, s->stream) ? mailbox_put(&s->box, data, n, &overwritten)
+                                                         : tape_write(&s->tape, data, n, records, &overwritten);
     if (!good)
         endpoint_corrupt(&p->end, s->stream, 0, "the buffer that producers overwrite");
     s->records += records;
@@ -212,8 +200,8 @@ static bool prepare(mpp_consumer *c, consumer_stream *s, unsigned producer)
 {
     const mpp_mesh *m = c->end.mesh;
     consumer_share *h = &s->shares[producer];
-    const unsigned char **bytes = boxes(m, s->stream) ? (const unsigned char **)&s->box.boxes : &h->tape.bytes;
-    s->area_size = area_size(m, s->stream);
+    const unsigned char **bytes = mesh_boxes(m, s->stream) ? (const unsigned char **)&s->box.boxes : &h->tape.bytes;
+    s->area_size = mesh_area_size(m, s->stream);
     if (!*bytes)
         *bytes = area_map(m, s->stream, producer);
     if (!h->held && (h->held = malloc(layout_quarter(m->l.ring_size))))
