@@ -538,6 +538,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
         store_relaxed(&s->owes, e->role == 'p' && o->runs != 1);
         store_relaxed(&s->armed, 0);
         store_relaxed(&s->command, 0);
+        store_relaxed(&s->share, 0);
         store_relaxed(&s->fd, -1);
         store_relaxed(&s->left, 0);
         if (!load_relaxed(&s->attached))

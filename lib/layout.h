@@ -23,7 +23,7 @@
 #include <stdatomic.h>
 
 #define LAYOUT_MAGIC UINT64_C(0x316873656d70706d) /* "mppmesh1", little endian */
-enum { LAYOUT_VERSION = 3 };
+enum { LAYOUT_VERSION = 4 };
 
 enum {
     LAYOUT_RING_MIN = 1 << 16,
@@ -109,7 +109,8 @@ typedef struct layout_slot {
 #define ENDPOINT_COUNTER(name, kind, unit, prose) _Atomic uint64_t name;
 #include "counters.def"
 
-    uint8_t pad2[56];
+    _Atomic uint64_t share; /* producer: what it takes its share of, as mpp_producer_agree() was told; 0: nothing */
+    uint8_t pad2[48];
 
     layout_cause cause; /* written before [F1], read after [F2]; never changes once header.cause names it */
 } layout_slot;

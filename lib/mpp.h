@@ -219,6 +219,13 @@ unsigned mpp_producer_index(const mpp_producer *p);
 /* Detach and clear *p.  A stream that was begun and not ended fails. */
 void mpp_producer_detach(mpp_producer **p);
 
+/* This producer takes its share of an input that others have a share of, too.  what: a hash of which input it is; how: a
+ * hash of how it looked (its size) when this producer worked its share out.  Both are compared with what the mesh's other
+ * producers of the stream have said, before or later: of two who differ one at least learns it.
+ * -1: nobody differs; else the index of a producer that said the same `what` and another `how`: its share and ours do not
+ * fit together. */
+int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t how);
+
 /* Register the source of a stream that this producer serves.  *source is copied. */
 void mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source);
 /* Begin run 1 of a stream without being asked (--eager). */

@@ -132,6 +132,21 @@ int mpp_producer_fd(const mpp_producer *p)
     return p->end.events;
 }
 
+int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t how)
+{
+    const endpoint *e = &p->end;
+    const unsigned lane = stream % e->mesh->l.lanes;
+    const uint64_t ours = (uint64_t)what << 32 | how;
+    store_relaxed(&mesh_endpoint_slot(e->mesh, lane, 'p', e->index)->share, ours);
+    full_fence(); /* of two who do this at once, one at least sees what the other has stored */
+    for (unsigned i = 0; ours && i < e->mesh->l.producers; i++) {
+        const uint64_t theirs = load_relaxed(&mesh_endpoint_slot(e->mesh, lane, 'p', i)->share);
+        if (theirs >> 32 == what && theirs != ours)
+            return (int)i;
+    }
+    return -1;
+}
+
 void mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source)
 {
     producer_stream *s = producer_stream_of(p, stream);
