@@ -183,6 +183,19 @@ static void check_keys(const request *r)
 
 /* ---- jobs --------------------------------------------------------------------------------------- */
 
+/* The sockets are not where the environment asks for them. */
+static void tell_fallback(const char *directory)
+{
+    char wanted[PATH_MAX];
+    const char *name = getenv("XDG_RUNTIME_DIR");
+    if (!name || !*name)
+        return;
+    const char *resolved = realpath(name, wanted), *why = resolved ? "it cannot be written to" : strerror(errno);
+    const size_t n = resolved ? strlen(resolved) : 0;
+    if (!resolved || strncmp(directory, resolved, n) != 0 || directory[n] != '/')
+        cli_warn("XDG_RUNTIME_DIR '%.200s' cannot be used (%s): the mesh's sockets are in '%s'", name, why, directory);
+}
+
 static int create(request *r)
 {
     mpp_mesh *mesh;
@@ -192,8 +205,10 @@ static int create(request *r)
         add_stream(r, "0");
     check_keys(r);
     r->mesh.streams = r->streams;
+    mpp_mesh_free_tied(); /* what earlier runs of a script left behind, and nobody can use */
     if (mpp_mesh_create(&r->mesh, &mesh, &error) < 0)
         cli_die(&error);
+    tell_fallback(mpp_mesh_directory(mesh));
     puts(mpp_mesh_id(mesh));
     if (fflush(stdout) != 0) { /* nobody will ever know its id */
         int why = errno;

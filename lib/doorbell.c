@@ -3,10 +3,11 @@
 #include "atomics.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool doorbell_path(char path[LAYOUT_SOCKET_PATH_MAX], const char *directory, char role, unsigned index, unsigned lane,
@@ -25,51 +26,94 @@ static struct sockaddr_un address(const char *path)
     return a;
 }
 
-int doorbell_bind(const char *path)
+int doorbell_socket(void)
 {
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+int doorbell_bind(int fd, const char *path)
+{
     struct sockaddr_un a = address(path);
     unlink(path);
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0) {
-        int e = errno;
-        close(fd);
-        errno = e;
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
         return -1;
-    }
-    return fd;
+    return chmod(path, 0600);
 }
 
-enum { TRIES = 100 };
-
-/* false: somebody's queue is full.  A bell that the kernel has no memory for would be a sleeper that nobody wakes. */
-static bool ring_from(int from, const struct sockaddr_un *a)
+int doorbell_pipe(void)
 {
-    static const struct timespec moment = {.tv_nsec = 1000000};
-    unsigned tries = 0;
-    while (sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)a, sizeof *a) < 0) {
-        bool no_memory = errno == ENOBUFS || errno == ENOMEM;
-        if (errno != EINTR && !(no_memory && tries++ < TRIES))
-            return errno != EAGAIN;
-        if (no_memory)
-            nanosleep(&moment, NULL);
-    }
-    return true;
+    int ends[2];
+    char self[40];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -1;
+    fcntl(ends[1], F_SETPIPE_SZ, 1); /* a page: what a user may have in pipes is bounded */
+    snprintf(self, sizeof self, "/proc/self/fd/%d", ends[0]);
+    /* Held open for writing, too: with no writer left it would be readable for ever. */
+    const int both = open(self, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    const int saved = errno;
+    close(ends[0]);
+    close(ends[1]);
+    errno = saved;
+    return both;
 }
 
-void doorbell_ring(int from, const char *path)
+/* 0: sent, else the errno of what failed. */
+static int send_from(int from, const struct sockaddr_un *a)
 {
-    struct sockaddr_un a = address(path);
-    if (ring_from(from, &a))
-        return;
+    while (sendto(from, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)a, sizeof *a) < 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+static doorbell_outcome outcome_of(int failure)
+{
+    switch (failure) {
+    case 0:
+    case EAGAIN: /* its queue is full: it has rung already */
+        return DOORBELL_RUNG;
+    case ENOBUFS:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+        return DOORBELL_LATER;
+    default:
+        return DOORBELL_NOBODY;
+    }
+}
+
+doorbell_outcome doorbell_ring(int from, const char *path)
+{
+    const struct sockaddr_un a = address(path);
+    int failure = send_from(from, &a);
+    if (failure != EAGAIN)
+        return outcome_of(failure);
     /* Either the listener's queue is full, or our own send buffer, with bells that others have not taken yet.  A fresh
-     * socket has sent nothing: what is full then is the listener's queue, and it has rung already. */
-    int fresh = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+     * socket has sent nothing: what is full then is the listener's queue. */
+    const int fresh = doorbell_socket();
     if (fresh < 0)
-        return;
-    ring_from(fresh, &a);
+        return outcome_of(errno);
+    failure = send_from(fresh, &a);
     close(fresh);
+    return outcome_of(failure);
+}
+
+doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd)
+{
+    char path[64], target[8];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+    /* The number was written by another process: what is no pipe is not opened. */
+    if (readlink(path, target, sizeof target) < 6 || memcmp(target, "pipe:[", 6) != 0)
+        return DOORBELL_NOBODY;
+    const int to = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (to < 0)
+        return outcome_of(errno);
+    ssize_t n;
+    while ((n = write(to, "", 1)) < 0 && errno == EINTR)
+        ;
+    const int failure = n < 0 ? errno : 0;
+    close(to);
+    return outcome_of(failure);
 }
 
 unsigned doorbell_drain(int fd)
@@ -79,6 +123,16 @@ unsigned doorbell_drain(int fd)
     ssize_t n;
     while ((n = recv(fd, &byte, 1, MSG_DONTWAIT)) >= 0 || errno == EINTR)
         times += n >= 0;
+    return times;
+}
+
+unsigned doorbell_drain_pipe(int fd)
+{
+    char bytes[64];
+    unsigned times = 0;
+    ssize_t n;
+    while ((n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR))
+        times += n > 0 ? (unsigned)n : 0;
     return times;
 }
 

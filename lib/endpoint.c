@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
+
+enum { OWED_MS = 10, OWED_MOST_MS = 1000, UNSEEN_MS = 100, UNSEEN = -1 };
 
 static const char *role_name(char role)
 {
@@ -53,7 +55,7 @@ layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer)
 static bool record(endpoint *e, const layout_cause *cause)
 {
     if (!e->spectator)
-        return mesh_cause_set(e->mesh, slot_number(e, 0), cause, e->sockets[0]);
+        return mesh_cause_set(e->mesh, slot_number(e, 0), cause, e->sockets[0], &e->owed);
     if (mesh_cause_word(e->mesh) != 0 || e->failed)
         return false;
     e->failed = true;
@@ -91,7 +93,7 @@ bool endpoint_found(endpoint *e, mpp_status others, bool final, const char *fmt,
     va_start(ap, fmt);
     const layout_cause cause = cause_of(others, final, fmt, ap);
     va_end(ap);
-    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0]);
+    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0], &e->owed);
 }
 
 bool endpoint_cannot(endpoint *e, int os_error, const char *fmt, ...)
@@ -118,6 +120,38 @@ void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *wha
     unsigned producer = e->role == 'p' ? e->index : peer, consumer = e->role == 'p' ? peer : e->index;
     endpoint_fail(e, MPP_S_CORRUPT, false, "mesh '%s' is corrupt: lane %u, channel %u->%u: %s", e->mesh->id, lane,
                   producer, consumer, what);
+}
+
+/* ---- the timer ---------------------------------------------------------------------------------- */
+
+/* Be woken in ms, or when it is set to already if that is sooner.  false: there is none to be had. */
+static bool timer_set(endpoint *e, long ms)
+{
+    struct itimerspec t = {0};
+    if (e->timer < 0) {
+        e->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+        if (e->timer >= 0 && epoll_ctl(e->events, EPOLL_CTL_ADD, e->timer, &event) < 0) {
+            close(e->timer);
+            e->timer = -1;
+        }
+    }
+    if (e->timer < 0)
+        return false;
+    if (timerfd_gettime(e->timer, &t) == 0 && (t.it_value.tv_sec || t.it_value.tv_nsec) && t.it_value.tv_sec == 0 &&
+        t.it_value.tv_nsec <= ms * 1000000)
+        return true;
+    t.it_value = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    return timerfd_settime(e->timer, 0, &t, NULL) == 0;
+}
+
+static bool timer_due(const endpoint *e)
+{
+    uint64_t times;
+    ssize_t n;
+    while ((n = read(e->timer, &times, sizeof times)) < 0 && errno == EINTR)
+        ;
+    return n > 0;
 }
 
 /* ---- watching peers ----------------------------------------------------------------------------- */
@@ -164,6 +198,12 @@ static void unwatch(endpoint *e, pid_t pid)
         }
 }
 
+/* Does it say that pidfd_open(2) is not for us here: a sandbox, an old kernel?  Then the lock alone can tell of a death. */
+static bool is_unwatchable(int os_error)
+{
+    return os_error == EPERM || os_error == EACCES || os_error == ENOSYS;
+}
+
 /* A slot that is LIVE and held by nobody.  What its owner published before is there for everybody to read: the lock
  * went after its last store.  Two finders may record it; the first is the root cause. */
 static void found_dead(endpoint *e, unsigned number)
@@ -206,13 +246,17 @@ static void look_at(endpoint *e, unsigned lane_position, unsigned at)
                 found_dead(e, number);
             return;
         }
-        if (holder < 0 || holder == getpid())
+        if (holder == getpid())
             return;
-        if (watch(e, holder) < 0 && errno != ESRCH) {
+        const int refused = holder < 0 ? EPERM : watch(e, holder) < 0 ? errno : 0;
+        if (is_unwatchable(refused) && timer_set(e, UNSEEN_MS)) {
+            *known = UNSEEN;
+            return;
+        }
+        if (refused && refused != ESRCH) {
             char who[96];
-            const int os_error = errno;
             mesh_who(e->mesh, number, who, sizeof who);
-            endpoint_cannot(e, os_error, "cannot watch %s", who);
+            endpoint_cannot(e, refused, "cannot watch %s", who);
             return;
         }
         /* The pid may have been reused before we opened it: the lock must still name it.  Round again. */
@@ -237,12 +281,12 @@ static bool has_left(const endpoint *e, unsigned number)
     return load_acquire(&mesh_slot(e->mesh, number)->state) == LAYOUT_DONE; /* [L2] */
 }
 
-static void process_gone(endpoint *e, pid_t pid)
+/* Look again at the slots whose holder is known as `known`, and is gone or may be. */
+static void look_again(endpoint *e, pid_t known)
 {
     bool left = false;
-    unwatch(e, pid);
     for (unsigned i = 0; i < e->n_lanes * e->n_all; i++)
-        if (e->known[i] == pid) {
+        if (e->known[i] == known) {
             e->known[i] = 0;
             look_at(e, i / e->n_all, i % e->n_all);
             left |= has_left(e, number_of(e, i / e->n_all, i % e->n_all));
@@ -250,30 +294,117 @@ static void process_gone(endpoint *e, pid_t pid)
     /* It died before it could say that it left.  Whoever watched it finds that, so nobody needs to be rung. */
     if (left && load_acquire(&e->mesh->header->peers) == e->peers_seen) /* [P2] */
         add_release(&e->mesh->header->peers, 1);                        /* [P1] pairs with [P2] */
-    if (pid == e->mesh->watch_pid && mesh_watch_gone(e->mesh))
-        endpoint_found(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone", (int)pid,
-                       e->mesh->id);
+}
+
+static void look_at_tied(endpoint *e)
+{
+    if (mesh_watch_gone(e->mesh))
+        endpoint_found(e, MPP_S_DIED, true, "process %d, which mesh '%s' was tied to (--pid), is gone",
+                       (int)e->mesh->watch_pid, e->mesh->id);
+}
+
+static void process_gone(endpoint *e, pid_t pid)
+{
+    unwatch(e, pid);
+    look_again(e, pid);
+    if (pid == e->mesh->watch_pid)
+        look_at_tied(e);
+}
+
+static void look_at_unseen(endpoint *e)
+{
+    bool any = e->tied_unseen;
+    for (unsigned i = 0; i < e->n_lanes * e->n_all && !any; i++)
+        any = e->known[i] == UNSEEN;
+    if (!any)
+        return;
+    look_again(e, UNSEEN);
+    if (e->tied_unseen) {
+        look_at_tied(e);
+        timer_set(e, UNSEEN_MS);
+    }
+}
+
+static void hear_bells(endpoint *e)
+{
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        count_add(&endpoint_slot(e, i)->doorbells, doorbell_drain(e->sockets[i]));
+    if (e->bell >= 0)
+        count_add(&endpoint_slot(e, 0)->doorbells, doorbell_drain_pipe(e->bell));
 }
 
 void endpoint_heard(endpoint *e)
 {
-    for (unsigned i = 0; i < e->n_lanes; i++)
-        count_add(&endpoint_slot(e, i)->doorbells, doorbell_drain(e->sockets[i]));
+    hear_bells(e);
     struct epoll_event events[16];
     int n = epoll_wait(e->events, events, 16, 0);
     for (int i = 0; i < n; i++)
         if (events[i].data.u64 && events[i].data.u64 <= INT32_MAX) /* else a buffer's own descriptor */
             process_gone(e, (pid_t)events[i].data.u64);
+    if (e->timer >= 0 && timer_due(e)) {
+        look_at_unseen(e);
+        endpoint_pay(e);
+    }
     endpoint_gone(e);
 }
 
 /* ---- doorbells ---------------------------------------------------------------------------------- */
 
-void endpoint_ring(const endpoint *e, unsigned lane, unsigned peer)
+static void owes(endpoint *e)
 {
-    char path[LAYOUT_SOCKET_PATH_MAX];
-    if (doorbell_path(path, e->mesh->socket_dir, other(e->role), peer, lane, e->mesh->l.lanes))
-        doorbell_ring(e->sockets[0], path);
+    if (e->owed_since_ns == 0)
+        e->owed_since_ns = mpp_now();
+    timer_set(e, OWED_MS);
+}
+
+void endpoint_ring(endpoint *e, unsigned lane, unsigned peer)
+{
+    const unsigned number = layout_slot_number(&e->mesh->l, lane, other(e->role), peer);
+    if (mesh_ring(e->mesh, number, e->sockets[0]) == DOORBELL_RUNG)
+        return;
+    mesh_owe(&e->owed, number);
+    owes(e);
+}
+
+/* A peer lives, and no bell of ours reaches it: it would sleep for ever. */
+static void out_of_reach(endpoint *e, unsigned number)
+{
+    char who[96];
+    mesh_who(e->mesh, number, who, sizeof who);
+    endpoint_fail(
+        e, MPP_S_FAILED, false,
+        "%s %u (pid %d) cannot wake %s: its socket in '%s' cannot be reached (was the directory removed, or is "
+        "it in another mount namespace?), and its process cannot be seen in /proc",
+        role_name(e->role), e->index, (int)getpid(), who, e->mesh->socket_dir);
+}
+
+void endpoint_pay(endpoint *e)
+{
+    const int64_t since = e->owed_since_ns;
+    for (unsigned number = 0; e->owed.n && number < e->mesh->l.slots; number++) {
+        if (!(e->owed.bits[number / 64] >> number % 64 & 1))
+            continue;
+        const doorbell_outcome outcome = mesh_ring(e->mesh, number, e->sockets[0]);
+        const bool hopeless = outcome == DOORBELL_NOBODY && mpp_now() - since > OWED_MOST_MS * INT64_C(1000000);
+        if (outcome != DOORBELL_RUNG && !hopeless)
+            continue;
+        e->owed.bits[number / 64] &= ~(UINT64_C(1) << number % 64);
+        e->owed.n--;
+        if (hopeless && mesh_cause_word(e->mesh) == 0)
+            out_of_reach(e, number);
+    }
+    if (e->owed.n)
+        owes(e);
+    else
+        e->owed_since_ns = 0;
+}
+
+/* We wait for everybody no more. */
+static void barrier_over(endpoint *e)
+{
+    if (e->barrier)
+        add_release(&e->mesh->header->barrier, UINT32_MAX); /* one less */
+    e->barrier = false;
 }
 
 bool endpoint_everybody(endpoint *e)
@@ -281,14 +412,12 @@ bool endpoint_everybody(endpoint *e)
     if (!e->barrier) {
         e->barrier = true;
         add_release(&e->mesh->header->barrier, 1); /* [B1] */
-        full_fence(); /* either we see who comes, or who comes sees us wait: pairs with the one in announce() */
+        full_fence(); /* either we see who comes, or who comes sees us wait: pairs with the one in endpoint_attach() */
     }
-    for (unsigned i = 0; i < e->mesh->l.slots; i++) {
-        layout_slot *s = mesh_slot(e->mesh, i);
-        if (load_acquire(&s->state) == LAYOUT_FREE && !load_relaxed(&s->pid)) /* [L2] */
+    for (unsigned i = 0; i < e->mesh->l.slots; i++)
+        if (load_acquire(&mesh_slot(e->mesh, i)->state) == LAYOUT_FREE) /* [L2]; also who may die before it is LIVE */
             return false;
-    }
-    e->barrier = false;
+    barrier_over(e);
     return true;
 }
 
@@ -298,12 +427,13 @@ static void announce(endpoint *e)
 {
     add_release(&e->mesh->header->peers, 1); /* [P1] pairs with [P2] */
     full_fence();
-    if (load_relaxed(&e->mesh->header->barrier)) { /* [B2] pairs with [B1] */
-        mesh_ring_all(e->mesh, e->sockets[0]);
-        return;
-    }
-    for (unsigned lane = 0; lane < e->n_lanes; lane++)
-        mesh_ring_lane(e->mesh, e->lanes[lane], e->sockets[0]);
+    if (load_relaxed(&e->mesh->header->barrier)) /* [B2] pairs with [B1] */
+        mesh_ring_all(e->mesh, e->sockets[0], &e->owed);
+    else
+        for (unsigned lane = 0; lane < e->n_lanes; lane++)
+            mesh_ring_lane(e->mesh, e->lanes[lane], e->sockets[0], &e->owed);
+    if (e->owed.n)
+        owes(e);
 }
 
 void endpoint_publish(const endpoint *e, mpp_activity activity, unsigned lane, unsigned waits_for, int64_t since_ns)
@@ -380,7 +510,7 @@ static int refuse_dead(endpoint *e, unsigned number, mpp_error *err)
     snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
     uint32_t live = LAYOUT_LIVE;
     cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1] */
-    mesh_cause_set(e->mesh, number, &cause, e->sockets[0]);
+    mesh_cause_set(e->mesh, number, &cause, e->sockets[0], &e->owed);
     return error_set(err, MPP_S_DIED, 0, "%s; its place cannot be taken", cause.text);
 }
 
@@ -464,14 +594,20 @@ static int over(const endpoint *e, mpp_error *err)
                      "mesh '%s' is over: every consumer has finished", e->mesh->id);
 }
 
+static int check_index(const endpoint *e, int wanted, mpp_error *err)
+{
+    const unsigned n = e->role == 'p' ? e->mesh->l.producers : e->mesh->l.consumers;
+    if (wanted == MPP_INDEX_ANY || (wanted >= 0 && (unsigned)wanted < n))
+        return 0;
+    return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss: --index is 0 to %u, not %d", e->mesh->id, n,
+                     role_name(e->role), n - 1, wanted);
+}
+
 static int claim(endpoint *e, int wanted, mpp_error *err)
 {
     unsigned n = e->role == 'p' ? e->mesh->l.producers : e->mesh->l.consumers;
     bool closed = load_acquire(&e->mesh->header->closed); /* [K2] */
     if (wanted != MPP_INDEX_ANY) {
-        if (wanted < 0 || (unsigned)wanted >= n)
-            return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has %u %ss: --index is 0 to %u, not %d", e->mesh->id, n,
-                             role_name(e->role), n - 1, wanted);
         e->index = (unsigned)wanted;
         if (closed && !never_used(e))
             return over(e, err);
@@ -493,30 +629,46 @@ static int claim(endpoint *e, int wanted, mpp_error *err)
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
-static int directory_make(const mpp_mesh *m, mpp_error *err)
+/* A bell that its peers can reach by neither of its two ways would leave us asleep for ever. */
+static int unreachable(const endpoint *e, mpp_error *err)
 {
-    struct stat st;
-    if (mkdir(m->socket_dir, 0700) < 0 && errno != EEXIST)
-        return error_set(err, MPP_S_ERROR, errno, "cannot make the directory for sockets '%s'", m->socket_dir);
-    if (lstat(m->socket_dir, &st) < 0)
-        return error_set(err, MPP_S_ERROR, errno, "the directory for sockets '%s'", m->socket_dir);
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
-        return error_set(err, MPP_S_CORRUPT, 0, "the directory for sockets '%s' is not ours alone", m->socket_dir);
-    return 0;
+    return error_set(
+        err, MPP_S_ERROR, 0,
+        "the directory for sockets of mesh '%s', '%s', is gone or another one here (a cleaner of temporary "
+        "files, PrivateTmp, a container), and the mesh's other processes cannot be reached through /proc: "
+        "share that directory, or make the mesh with TMPDIR in a shared one",
+        e->mesh->id, e->mesh->socket_dir);
 }
 
-static int sockets_bind(endpoint *e, mpp_error *err)
+static int watch_descriptor(const endpoint *e, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+    return epoll_ctl(e->events, EPOLL_CTL_ADD, fd, &event);
+}
+
+/* The sockets, where the mesh's directory is to be seen, and the pipe. */
+static int bells_make(endpoint *e, mpp_error *err)
 {
     char path[LAYOUT_SOCKET_PATH_MAX];
+    int bound = mesh_directory_check(e->mesh, err);
+    if (bound < 0)
+        return -1;
     for (unsigned i = 0; i < e->n_lanes; i++) {
         if (!doorbell_path(path, e->mesh->socket_dir, e->role, e->index, e->lanes[i], e->mesh->l.lanes))
             return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its socket paths are too long", e->mesh->id);
-        e->sockets[i] = doorbell_bind(path);
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
-        if (e->sockets[i] < 0 || epoll_ctl(e->events, EPOLL_CTL_ADD, e->sockets[i], &event) < 0)
-            return error_set(err, MPP_S_ERROR, errno, "cannot bind the doorbell '%s'", path);
+        e->sockets[i] = doorbell_socket();
+        if (e->sockets[i] < 0 || watch_descriptor(e, e->sockets[i]) < 0)
+            return error_set(err, MPP_S_ERROR, errno, "cannot make the doorbell '%s'", path);
+        if (bound && doorbell_bind(e->sockets[i], path) < 0) {
+            if (errno != ENOENT)
+                return error_set(err, MPP_S_ERROR, errno, "cannot bind the doorbell '%s'", path);
+            bound = 0; /* the directory goes while we come */
+        }
     }
-    return 0;
+    e->bell = doorbell_pipe();
+    if (e->bell >= 0 ? watch_descriptor(e, e->bell) < 0 : errno != ENOENT && errno != EACCES) /* no /proc: no pipe */
+        return error_set(err, MPP_S_ERROR, errno, "cannot make a doorbell");
+    return bound || (e->bell >= 0 && !e->mesh->elsewhere) ? 0 : unreachable(e, err);
 }
 
 static void sockets_unlink(const endpoint *e)
@@ -540,6 +692,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
         store_relaxed(&s->command, 0);
         store_relaxed(&s->share, 0);
         store_relaxed(&s->fd, -1);
+        store_relaxed(&s->bell, e->bell + 1);
         store_relaxed(&s->left, 0);
         if (!load_relaxed(&s->attached))
             store_relaxed(&s->attached, (uint64_t)e->since_ns);
@@ -558,10 +711,11 @@ static void watch_tied(endpoint *e)
     pid_t pid = e->mesh->watch_pid;
     if (!pid)
         return;
-    int watched_it = watch(e, pid);
-    if (watched_it < 0 && errno != ESRCH)
-        endpoint_cannot(e, errno, "cannot watch process %d (--pid)", (int)pid);
-    else if (watched_it < 0 || mesh_watch_gone(e->mesh))
+    const int refused = watch(e, pid) < 0 ? errno : 0;
+    e->tied_unseen = is_unwatchable(refused) && timer_set(e, UNSEEN_MS);
+    if (refused && refused != ESRCH && !e->tied_unseen)
+        endpoint_cannot(e, refused, "cannot watch process %d (--pid)", (int)pid);
+    else if (refused == ESRCH || mesh_watch_gone(e->mesh))
         process_gone(e, pid);
 }
 
@@ -574,9 +728,12 @@ static void descriptors_close(endpoint *e)
     }
     while (e->n_watches)
         close(e->watches[--e->n_watches].fd);
-    if (e->events >= 0)
-        close(e->events);
-    e->events = -1;
+    int *const others[] = {&e->bell, &e->timer, &e->events};
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
+        if (*others[i] >= 0)
+            close(*others[i]);
+        *others[i] = -1;
+    }
 }
 
 static void endpoint_free(endpoint *e)
@@ -587,7 +744,8 @@ static void endpoint_free(endpoint *e)
     free(e->known);
     free(e->lanes);
     free(e->streams);
-    *e = (endpoint){.events = -1};
+    free(e->owed.bits);
+    *e = (endpoint){.bell = -1, .timer = -1, .events = -1};
 }
 
 static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err)
@@ -614,24 +772,34 @@ static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err
     return 0;
 }
 
+/* A time-out of more than a century is none, and deadlines do not overflow. */
+static int64_t nanoseconds(int64_t ms)
+{
+    const int64_t century = INT64_C(100) * 366 * 24 * 3600 * 1000;
+    return ms > century ? 0 : ms * 1000000;
+}
+
 static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err)
 {
     *e = (endpoint){.mesh = m,
                     .role = role,
                     .n_peers = role == 'p' ? m->l.consumers : m->l.producers,
                     .n_all = m->l.producers + m->l.consumers,
+                    .bell = -1,
+                    .timer = -1,
                     .events = -1,
                     .since_ns = mpp_now(),
                     .spoken_to = true,
-                    .attach_timeout_ns = o->attach_timeout_ms * 1000000,
-                    .timeout_ns = o->timeout_ms * 1000000};
+                    .attach_timeout_ns = nanoseconds(o->attach_timeout_ms),
+                    .timeout_ns = nanoseconds(o->timeout_ms)};
     if (streams_take(e, o, err) < 0)
         return -1;
     e->sockets = calloc(e->n_lanes, sizeof *e->sockets);
     e->known = calloc((size_t)e->n_lanes * e->n_all, sizeof *e->known);
+    e->owed.bits = calloc(MESH_DEBTS_WORDS(m->l.slots), sizeof *e->owed.bits);
     for (unsigned i = 0; e->sockets && i < e->n_lanes; i++)
         e->sockets[i] = -1;
-    if (!e->sockets || !e->known)
+    if (!e->sockets || !e->known || !e->owed.bits)
         return error_set(err, MPP_S_ERROR, ENOMEM, "cannot attach to mesh '%s'", m->id);
     /* Before the claim: who fails after it closes this, and so has a descriptor to ring the others from. */
     e->events = epoll_create1(EPOLL_CLOEXEC);
@@ -653,7 +821,7 @@ static int lane_reserve(const endpoint *e, unsigned lane, mpp_error *err)
 /* Between the claim and LIVE. */
 static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
 {
-    if (directory_make(e->mesh, err) < 0 || sockets_bind(e, err) < 0)
+    if (bells_make(e, err) < 0)
         return -1;
     for (unsigned i = 0; e->role == 'p' && i < e->n_lanes; i++)
         if (lane_reserve(e, e->lanes[i], err) < 0)
@@ -663,27 +831,53 @@ static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
     return 0;
 }
 
+/* Why it could not attach; who comes when the mesh has failed is told that, whatever else stands in the way. */
+static int told(const mpp_mesh *m, const mpp_error *why, bool late, mpp_error *err)
+{
+    mpp_error cause;
+    const bool failed = late && mpp_mesh_cause(m, &cause);
+    if (err)
+        *err = failed ? cause : *why;
+    return -1;
+}
+
+static int check_tie(const mpp_mesh *m, mpp_error *err)
+{
+    if (!m->watch_pid || !m->elsewhere)
+        return 0;
+    return error_set(
+        err, MPP_S_ERROR, 0,
+        "mesh '%s' is tied to process %d (--pid) of another PID namespace, whose end cannot be learnt here: "
+        "make the mesh without --pid, or run this in the namespace that it was made in",
+        m->id, (int)m->watch_pid);
+}
+
 int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err)
 {
-    if (endpoint_init(e, m, role, o, err) < 0 || claim(e, o->index, err) < 0) {
-        endpoint_free(e);
-        return -1;
-    }
     mpp_error why = {0};
+    if (endpoint_init(e, m, role, o, &why) < 0 || check_index(e, o->index, &why) < 0 || check_tie(m, &why) < 0) {
+        endpoint_free(e);
+        return told(m, &why, false, err);
+    }
+    if (claim(e, o->index, &why) < 0) {
+        endpoint_free(e);
+        return told(m, &why, why.status != MPP_S_DIED && why.status != MPP_S_DONE, err);
+    }
     if (prepare(e, o, &why) < 0) { /* everybody learns it, and need not wait for us */
         descriptors_close(e);
-        endpoint_fail(e, MPP_S_FAILED, false, "%s %u (pid %d) could not attach: %.300s", role_name(role), e->index,
-                      (int)getpid(), why.text);
+        const bool first = endpoint_fail(e, why.status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
+                                         "%s %u (pid %d) could not attach: %.300s", role_name(role), e->index,
+                                         (int)getpid(), why.text);
         endpoint_leave(e);
-        if (err)
-            *err = why;
-        return -1;
+        return told(m, &why, !first, err);
     }
     endpoint_publish(e, MPP_COMPUTING, 0, 0, e->since_ns);
     slots_state(e, LAYOUT_LIVE);
-    if (e->again)
+    /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over.  And with the one in
+     * endpoint_everybody(): either who waits there sees us LIVE, or we see that it waits [B2]. */
+    full_fence();
+    if (e->again || load_relaxed(&m->header->barrier))
         announce(e);
-    full_fence(); /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over */
     e->peers_seen = load_relaxed(&m->header->peers) - 1;
     endpoint_gone(e);
     watch_tied(e);
@@ -697,20 +891,24 @@ void endpoint_leave(endpoint *e)
     mpp_mesh *m = e->mesh;
     const int64_t now = mpp_now();
     endpoint_publish(e, MPP_ENDING, 0, 0, now);
-    for (unsigned i = 0; i < e->n_lanes; i++)
+    barrier_over(e);
+    for (unsigned i = 0; i < e->n_lanes; i++) {
         store_relaxed(&endpoint_slot(e, i)->left, (uint64_t)now);
+        store_relaxed(&endpoint_slot(e, i)->bell, 0);
+    }
     slots_state(e, LAYOUT_DONE);
     sockets_unlink(e);
     full_fence(); /* [L3]: of two who leave at once, one at least sees the other's DONE */
     if (!load_acquire(&m->header->closed) && mesh_finished(m)) { /* [K2] */
         store_release(&m->header->closed, 1);                    /* [K1] pairs with [K2] */
-        mesh_ring_all(m, e->sockets[0]);
+        mesh_ring_all(m, e->sockets[0], &e->owed);
     }
     announce(e);
     bool over = load_acquire(&m->header->closed) || mesh_cause_word(m) != 0; /* [K2] */
-    if (over && !m->keep && mesh_deserted(m) && (mesh_complete(m) || mesh_cause_final(m) || mesh_watch_gone(m)) &&
-        !mesh_unlink(m))
-        rmdir(m->socket_dir); /* it was removed under us, and our sockets were the last */
+    if (over && !m->keep && mesh_deserted(m) && (mesh_complete(m) || mesh_cause_final(m) || mesh_watch_gone(m)))
+        mesh_unlink(m);
+    endpoint_pay(e); /* once more: what is owed then is news that our end, or the end of our process, brings */
+    mesh_directory_tidy(m);
     unlock_slots(e, e->n_lanes);
     endpoint_free(e);
 }

@@ -3,9 +3,10 @@
  * One handle holds one participant's ends of one or more lanes.  The life of a slot, and what a death leaves:
  *
  *   claim    take the lock on each lane's slot         died here: slot FREE, lock gone: nothing happened
- *            store pid (a hint), bind the sockets
+ *            bind the sockets, store bell and pid (a hint)
  *            peers++ [P1], ring every peer             died here: peers watch the lock's holder, see it go, slot FREE:
  *            state = LIVE [L1]                         nothing happened
+ *            ring everybody who waits for everybody
  *   live     work                                      died here: peers find LIVE and no lock: DEAD, and the cause
  *   leave    state = DONE [L1]                         died here: as if it had left
  *            the last consumer: closed = 1 [K1]        died here: the next one who leaves does it, else --gc
@@ -22,6 +23,10 @@
  * The ring comes before LIVE so that there is no moment at which a slot is LIVE and its peers do not know whom to
  * watch.  A peer that attaches at the same time either gets the ring or finds the lock when it looks, because it binds
  * its socket before it looks, and we lock before we ring.
+ *
+ * A bell that cannot be rung is owed: the endpoint tries again every OWED_MS, and fails when a peer that lives cannot be
+ * reached for OWED_MOST_MS.  A holder that cannot be watched (another PID namespace, a sandbox that refuses pidfd_open(2)) is
+ * looked at every UNSEEN_MS: its lock tells.  Only then does an idle endpoint wake, by a timer among its descriptors.
  */
 #ifndef ENDPOINT_H
 #define ENDPOINT_H
@@ -48,9 +53,14 @@ struct endpoint {
     unsigned *lanes, n_lanes;     /* that they travel in */
     unsigned n_peers;             /* of the other role, in each lane */
     int *sockets;                 /* one for each lane */
-    int events;                   /* epoll: sockets and pidfds */
+    int bell;                     /* the second bell: a pipe; -1: none */
+    int timer;                    /* a timerfd, made when it is needed first; -1: none */
+    int events;                   /* epoll: sockets, the bell, the timer and pidfds */
+    mesh_debts owed;              /* bells that could not be rung ... */
+    int64_t owed_since_ns;        /* ... for so long */
     unsigned n_all;               /* participants of both roles, in each lane */
-    pid_t *known;                 /* per lane and participant: the process we watch as its holder, 0: none */
+    pid_t *known;                 /* per lane and participant: the process we watch as its holder, 0: none, UNSEEN */
+    bool tied_unseen;             /* the process that the mesh is tied to cannot be watched */
     endpoint_watch *watches;
     unsigned n_watches;
     uint32_t peers_seen;
@@ -90,7 +100,16 @@ unsigned endpoint_lane_position(const endpoint *e, unsigned stream);
 layout_slot *endpoint_slot(const endpoint *e, unsigned lane_position);
 layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer);
 /* Ring a peer that doorbell_wake() said to ring. */
-void endpoint_ring(const endpoint *e, unsigned lane, unsigned peer);
+void endpoint_ring(endpoint *e, unsigned lane, unsigned peer);
+
+/* Bells are owed, and no timer could be had that would remind us. */
+static inline bool endpoint_must_return(const endpoint *e)
+{
+    return e->owed.n && e->timer < 0;
+}
+
+/* Ring those again whose bell is owed. */
+void endpoint_pay(endpoint *e);
 
 /* Is every participant there, or has it been?  If not, we are rung when one comes. */
 bool endpoint_everybody(endpoint *e);

@@ -52,6 +52,11 @@ typedef struct layout_header {
     uint8_t uuid[16];
     char socket_dir[LAYOUT_SOCKET_PATH_MAX];
     char name[MPP_NAME_MAX + 1];
+    uint64_t pid_namespace;   /* the creator's, in which watch_pid is a process; 0: unknown */
+    uint64_t mount_namespace; /* the creator's, in which socket_dir is the directory that is meant; 0: unknown */
+    /* Which directory socket_dir is; inode 0: not made yet.  W: who makes it, inode last, release [G1].  R: who attaches,
+     * acquire [G2]; two who make it one after the other may leave a pair that fits no directory: then nobody uses it */
+    _Atomic uint64_t directory_device, directory_inode;
 
     _Alignas(128) _Atomic uint32_t peers; /* W: who attaches or leaves, add release [P1].  R: all, acquire [P2] */
     _Atomic uint32_t cause;   /* 0, or the root cause's slot + 1, or LAYOUT_REMOVED.  W: one CAS ever [F1].  R: [F2] */
@@ -103,7 +108,7 @@ typedef struct layout_slot {
     _Atomic int32_t command;    /* the process behind it, 0: none; as pid: for messages and questions only */
     char label[32];             /* R: snapshot; bytes may be torn, never trusted to end */
     _Atomic int32_t fd;         /* the owner's descriptor that it waits for, -1: none */
-    uint8_t pad1[4];
+    _Atomic int32_t bell;       /* the owner's pipe that wakes it, too: its descriptor + 1; 0: none (doorbell.h) */
 
     /* The owner's counters: written when it wakes, read by the snapshot. */
 #define ENDPOINT_COUNTER(name, kind, unit, prose) _Atomic uint64_t name;

@@ -5,12 +5,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 int liveness_watch(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by nature */
+}
+
+uint64_t liveness_namespace(const char *kind)
+{
+    struct stat st;
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+    return stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+bool liveness_elsewhere(const char *kind, uint64_t other)
+{
+    const uint64_t ours = liveness_namespace(kind);
+    return ours && other && ours != other;
 }
 
 /* All of a file that fits: bytes, or -1 with errno. */

@@ -192,12 +192,27 @@ static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, m
     return 0;
 }
 
+/* A runtime directory is the system's to set, and often is not there (su, cron, a logout): then the next one will do. */
+static int temporary_directory(char base[PATH_MAX], mpp_error *err)
+{
+    for (unsigned at = 0; at < MESH_DIRECTORIES; at++) {
+        const int got = mesh_temporary_directory(at, base);
+        if (got == 0)
+            return 0;
+        if (got < 0 && at != MESH_XDG_RUNTIME_DIR)
+            return error_set(err, MPP_S_ERROR, errno,
+                             "cannot put sockets into '%.200s' (XDG_RUNTIME_DIR, else TMPDIR, else /tmp)",
+                             at == MESH_TMPDIR ? getenv("TMPDIR") : "/tmp");
+    }
+    return -1; /* not reached: /tmp is always set */
+}
+
 /* The directory for sockets, and a check that the longest path fits. */
 static int socket_directory(const layout *l, const char *short_id, char *directory, mpp_error *err)
 {
     char base[PATH_MAX], longest[PATH_MAX + 64];
     unsigned last = (l->producers > l->consumers ? l->producers : l->consumers) - 1;
-    if (mesh_temporary_directory(base, err) < 0)
+    if (temporary_directory(base, err) < 0)
         return -1;
     int n = l->lanes == 1
                 ? snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last)
@@ -257,6 +272,8 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
     h->texts_size = l->texts_size;
     h->buffers = l->buffers;
     h->watch_pid = o->pid;
+    h->pid_namespace = liveness_namespace("pid");
+    h->mount_namespace = liveness_namespace("mnt");
     h->created_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
     if (h->max_record > LAYOUT_MAX_RECORD_MAX)
         return error_set(err, MPP_S_USAGE, 0, "--max-record: at most 1T");
@@ -292,6 +309,16 @@ static int publish(segment *s, const char *id, mpp_error *err)
     return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'", id);
 }
 
+/* The directory comes after the name, and goes before it: one that is there without its mesh is left over (reaper.c). */
+static int directory_make(mpp_mesh *m, mpp_error *err)
+{
+    if (mesh_directory_make(m) == 0)
+        return 0;
+    error_set(err, MPP_S_ERROR, errno, "cannot make the directory for sockets '%s'", m->socket_dir);
+    mesh_unlink(m);
+    return -1;
+}
+
 static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, mpp_mesh **mesh, mpp_error *err)
 {
     layout l;
@@ -316,7 +343,7 @@ static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, mpp
     /* Opened before it has a name: what fails leaves nothing behind. */
     if (mesh_adopt(s, id, mesh, err) < 0)
         return -1;
-    if (publish(s, id, err) == 0)
+    if (publish(s, id, err) == 0 && directory_make(*mesh, err) == 0)
         return 0;
     mpp_mesh_close(mesh);
     return -1;

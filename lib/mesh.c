@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- what it says of streams -------------------------------------------------------------------- */
@@ -41,17 +42,75 @@ const char *mpp_buffer_text(mpp_buffer_kind kind)
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
 }
 
-int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err)
+/* ---- the directory for sockets ------------------------------------------------------------------ */
+
+int mesh_temporary_directory(unsigned at, char base[PATH_MAX])
 {
-    const char *name = getenv("XDG_RUNTIME_DIR");
+    struct stat st;
+    const char *name = at == MESH_TMP ? "/tmp" : getenv(at == MESH_TMPDIR ? "TMPDIR" : "XDG_RUNTIME_DIR");
     if (!name || !*name)
-        name = getenv("TMPDIR");
-    if (!name || !*name)
-        name = "/tmp";
-    if (!realpath(name, base) || access(base, W_OK | X_OK) < 0)
-        return error_set(err, MPP_S_ERROR, errno,
-                         "cannot put sockets into '%.200s' (XDG_RUNTIME_DIR, else TMPDIR, else /tmp)", name);
+        return 1;
+    if (!realpath(name, base) || stat(base, &st) < 0)
+        return -1;
+    errno = ENOTDIR;
+    return S_ISDIR(st.st_mode) && access(base, W_OK | X_OK) == 0 ? 0 : -1;
+}
+
+int mesh_directory_make(mpp_mesh *m)
+{
+    struct stat st;
+    /* Whatever the umask is, it is ours alone, and ours. */
+    if (mkdir(m->socket_dir, 0700) < 0)
+        return -1;
+    if (chmod(m->socket_dir, 0700) < 0 || lstat(m->socket_dir, &st) < 0) {
+        const int saved = errno;
+        rmdir(m->socket_dir);
+        errno = saved;
+        return -1;
+    }
+    store_relaxed(&m->header->directory_device, (uint64_t)st.st_dev);
+    store_release(&m->header->directory_inode, (uint64_t)st.st_ino); /* [G1] pairs with [G2] */
     return 0;
+}
+
+static bool is_recorded(const mpp_mesh *m, const struct stat *st)
+{
+    return load_acquire(&m->header->directory_inode) == (uint64_t)st->st_ino && /* [G2] pairs with [G1] */
+           load_relaxed(&m->header->directory_device) == (uint64_t)st->st_dev;
+}
+
+int mesh_directory_check(mpp_mesh *m, mpp_error *err)
+{
+    struct stat st;
+    if (!m->other_mounts)
+        mesh_directory_make(m); /* if it is gone */
+    if (lstat(m->socket_dir, &st) < 0 || (m->other_mounts && !is_recorded(m, &st)))
+        return 0;
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return error_set(err, MPP_S_CORRUPT, 0, "the directory for sockets '%s' is not ours alone", m->socket_dir);
+    return 1;
+}
+
+bool mesh_tied_gone(const char *id)
+{
+    layout_header h;
+    segment *s;
+    if (segment_look(id, &s, NULL) < 0)
+        return false;
+    const ssize_t n = segment_read(s, 0, &h, sizeof h);
+    segment_close(&s);
+    if (n < (ssize_t)sizeof h || load_acquire(&h.magic) != LAYOUT_MAGIC || h.version != LAYOUT_VERSION) /* [M2] */
+        return false;
+    const mpp_mesh m = {.watch_pid = h.watch_pid,
+                        .watch_start = h.watch_start,
+                        .elsewhere = liveness_elsewhere("pid", h.pid_namespace)};
+    return mesh_watch_gone(&m);
+}
+
+void mesh_directory_tidy(const mpp_mesh *m)
+{
+    if (segment_nameless(m->segment))
+        rmdir(m->socket_dir); /* unless others still have a socket there */
 }
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -93,6 +152,8 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
     m->created_ns = h->created_ns;
     m->watch_pid = h->watch_pid;
     m->watch_start = h->watch_start;
+    m->elsewhere = liveness_elsewhere("pid", h->pid_namespace);
+    m->other_mounts = liveness_elsewhere("mnt", h->mount_namespace);
     m->keep = h->keep != 0;
     return 0;
 }
@@ -291,6 +352,11 @@ const char *mpp_mesh_id(const mpp_mesh *m)
     return m->id;
 }
 
+const char *mpp_mesh_directory(const mpp_mesh *m)
+{
+    return m->socket_dir;
+}
+
 unsigned mpp_mesh_producers(const mpp_mesh *m)
 {
     return m->l.producers;
@@ -364,7 +430,7 @@ uint32_t mesh_cause_word(const mpp_mesh *m)
     return load_acquire(&m->header->cause); /* [F2] pairs with [F1] */
 }
 
-bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from)
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from, mesh_debts *owed)
 {
     if (mesh_cause_word(m) != 0)
         return false;
@@ -373,7 +439,7 @@ bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int
      * before is seen by who sees the cause.  A recorder that dies before this has recorded nothing. */
     uint32_t none = 0;
     bool first = cas(&m->header->cause, &none, number + 1);
-    mesh_ring_all(m, from);
+    mesh_ring_all(m, from, owed);
     return first;
 }
 
@@ -429,7 +495,7 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
 
 bool mesh_watch_gone(const mpp_mesh *m)
 {
-    if (!m->watch_pid)
+    if (!m->watch_pid || m->elsewhere)
         return false;
     const uint64_t start = liveness_start_time(m->watch_pid);
     if (start == 0)
@@ -523,18 +589,21 @@ bool mesh_deserted(mpp_mesh *m)
     return true;
 }
 
+static bool socket_path(const mpp_mesh *m, unsigned number, char path[LAYOUT_SOCKET_PATH_MAX])
+{
+    const unsigned both = m->l.producers + m->l.consumers, at = number % both;
+    const bool producer = at < m->l.producers;
+    return doorbell_path(path, m->socket_dir, producer ? 'p' : 'c', producer ? at : at - m->l.producers, number / both,
+                         m->l.lanes);
+}
+
 static void sockets_remove(void *arg)
 {
     const mpp_mesh *m = arg;
     char path[LAYOUT_SOCKET_PATH_MAX];
-    for (unsigned lane = 0; lane < m->l.lanes; lane++) {
-        for (unsigned i = 0; i < m->l.producers; i++)
-            if (doorbell_path(path, m->socket_dir, 'p', i, lane, m->l.lanes))
-                unlink(path);
-        for (unsigned i = 0; i < m->l.consumers; i++)
-            if (doorbell_path(path, m->socket_dir, 'c', i, lane, m->l.lanes))
-                unlink(path);
-    }
+    for (unsigned i = 0; i < m->l.slots; i++)
+        if (socket_path(m, i, path))
+            unlink(path);
     rmdir(m->socket_dir);
 }
 
@@ -543,27 +612,40 @@ bool mesh_unlink(mpp_mesh *m)
     return segment_unlink(m->segment, m->id, sockets_remove, m);
 }
 
-void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from)
+doorbell_outcome mesh_ring(const mpp_mesh *m, unsigned number, int from)
 {
-    unsigned both = m->l.producers + m->l.consumers;
+    const layout_slot *s = mesh_slot(m, number);
     char path[LAYOUT_SOCKET_PATH_MAX];
-    for (unsigned at = 0; at < both; at++) {
-        layout_slot *s = mesh_slot(m, lane * both + at);
-        uint32_t state = load_acquire(&s->state); /* [L2] */
-        bool producer = at < m->l.producers;
+    const doorbell_outcome by_socket = socket_path(m, number, path) ? doorbell_ring(from, path) : DOORBELL_NOBODY;
+    if (by_socket == DOORBELL_RUNG)
+        return DOORBELL_RUNG;
+    const pid_t holder = segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number);
+    const int bell = load_relaxed(&s->bell) - 1;
+    const doorbell_outcome by_pipe = holder > 0 && bell >= 0 ? doorbell_ring_pipe(holder, bell) : DOORBELL_NOBODY;
+    /* Who has left or died needs no bell, and who is not LIVE yet looks at everything before it sleeps. */
+    if (by_pipe == DOORBELL_RUNG || holder == 0 || load_acquire(&s->state) != LAYOUT_LIVE) /* [L2] */
+        return DOORBELL_RUNG;
+    return by_socket == DOORBELL_LATER || by_pipe == DOORBELL_LATER ? DOORBELL_LATER : DOORBELL_NOBODY;
+}
+
+void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from, mesh_debts *owed)
+{
+    const unsigned both = m->l.producers + m->l.consumers;
+    for (unsigned number = lane * both; number < (lane + 1) * both; number++) {
+        const layout_slot *s = mesh_slot(m, number);
+        const uint32_t state = load_acquire(&s->state); /* [L2] */
         if ((state == LAYOUT_LIVE || (state == LAYOUT_FREE && load_relaxed(&s->pid))) &&
-            doorbell_path(path, m->socket_dir, producer ? 'p' : 'c', producer ? at : at - m->l.producers, lane,
-                          m->l.lanes))
-            doorbell_ring(from, path);
+            mesh_ring(m, number, from) != DOORBELL_RUNG && owed)
+            mesh_owe(owed, number);
     }
 }
 
-void mesh_ring_all(const mpp_mesh *m, int from)
+void mesh_ring_all(const mpp_mesh *m, int from, mesh_debts *owed)
 {
     full_fence(); /* what we have just stored, before we look at who may be there to miss it: as in announce() */
-    int fd = from >= 0 ? from : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    for (unsigned lane = 0; fd >= 0 && lane < m->l.lanes; lane++)
-        mesh_ring_lane(m, lane, fd);
+    const int fd = from >= 0 ? from : doorbell_socket();
+    for (unsigned lane = 0; lane < m->l.lanes; lane++)
+        mesh_ring_lane(m, lane, fd, owed);
     if (fd != from && fd >= 0)
         close(fd);
 }

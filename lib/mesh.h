@@ -2,6 +2,7 @@
 #ifndef MESH_H
 #define MESH_H
 
+#include "doorbell.h"
 #include "key.h"
 #include "layout.h"
 #include "segment.h"
@@ -27,10 +28,26 @@ struct mpp_mesh {
     int64_t created_ns;
     pid_t watch_pid;
     uint64_t watch_start;
+    bool elsewhere;    /* we are in another PID namespace than the mesh's creator was ... */
+    bool other_mounts; /* ... or in another mount namespace */
     bool keep;
     bool copied; /* base is a copy of our own, that mesh_look() has made */
     mesh_stream *streams;
 };
+
+/* Slots whose bell could not be rung, a bit each. */
+typedef struct mesh_debts {
+    uint64_t *bits; /* MESH_DEBTS_WORDS(slots) of them */
+    unsigned n;
+} mesh_debts;
+#define MESH_DEBTS_WORDS(slots) ((slots) / 64 + 1)
+
+static inline void mesh_owe(mesh_debts *owed, unsigned number)
+{
+    const uint64_t bit = UINT64_C(1) << number % 64;
+    owed->n += !(owed->bits[number / 64] & bit);
+    owed->bits[number / 64] |= bit;
+}
 
 /* As mpp_mesh_open(), of a mesh that is only to be looked at: a copy of all but its rings at about one moment. */
 int mesh_look(const char *id, mpp_mesh **mesh, mpp_error *err);
@@ -87,16 +104,19 @@ static inline uint64_t mesh_area_size(const mpp_mesh *m, unsigned stream)
 
 /* A cause in the words of mpp.h; ours: the process that caused it asks. */
 void mesh_cause_copy(const layout_cause *c, bool ours, mpp_error *cause);
-/* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one, and ring everybody from the
- * socket `from` (as mesh_ring_all()).  true: it is. */
-bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from);
+/* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one, and ring everybody (as
+ * mesh_ring_all()).  true: it is. */
+bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from, mesh_debts *owed);
 /* The root cause's slot + 1, LAYOUT_REMOVED, or 0 [F2]. */
 uint32_t mesh_cause_word(const mpp_mesh *m);
 /* May the last one out remove a mesh that failed, although somebody never came? */
 bool mesh_cause_final(const mpp_mesh *m);
 
-/* Has the process that the mesh is tied to (--pid) gone? */
+/* Has the process that the mesh is tied to (--pid) gone?  In another PID namespace than the creator's: it is not known, so
+ * no. */
 bool mesh_watch_gone(const mpp_mesh *m);
+/* The same of a mesh that is not open, by its header alone; false also when that cannot be read. */
+bool mesh_tied_gone(const char *id);
 
 /* Has a run begun in this lane for a consumer that has not asked for it yet (it did not cancel it either)? */
 bool mesh_owed(const mpp_mesh *m, unsigned lane, unsigned consumer);
@@ -112,14 +132,27 @@ bool mesh_finished(const mpp_mesh *m);
  * without its segment.  true: it was us who did; else errno says why not, as segment_unlink(). */
 bool mesh_unlink(mpp_mesh *m);
 
-/* $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp; made absolute, for participants may run elsewhere.
- * 0, or -1 with *err: it cannot be used. */
-int mesh_temporary_directory(char base[PATH_MAX], mpp_error *err);
+/* Directories for sockets: $XDG_RUNTIME_DIR, else $TMPDIR, else /tmp.  The one with number `at`, made absolute, for
+ * participants may run elsewhere.  0; 1: it is not set; -1 with errno: it cannot be used. */
+enum { MESH_XDG_RUNTIME_DIR, MESH_TMPDIR, MESH_TMP, MESH_DIRECTORIES };
+int mesh_temporary_directory(unsigned at, char base[PATH_MAX]);
+/* Make the mesh's directory, once the mesh has its name.  0, or -1 with errno (EEXIST: there is one). */
+int mesh_directory_make(mpp_mesh *m);
+/* May sockets be bound there: is the directory that we see the mesh's?  One that is gone is made again by who is in the
+ * creator's mount namespace; elsewhere it must be the one that was recorded.  1; 0: it cannot be had, or is another one;
+ * -1 with *err: it is not ours alone. */
+int mesh_directory_check(mpp_mesh *m, mpp_error *err);
+/* Has the segment lost its name?  Then whoever leaves takes the directory along, if nothing is left in it. */
+void mesh_directory_tidy(const mpp_mesh *m);
 
-/* Ring every endpoint of a lane that may be there, ourselves included, from a datagram socket. */
-void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from);
+/* Ring slot `number` from a datagram socket: by its socket, else by its pipe.  DOORBELL_RUNG, also where nobody lives who
+ * could be asleep. */
+doorbell_outcome mesh_ring(const mpp_mesh *m, unsigned number, int from);
+/* Ring every endpoint of a lane that may be there, ourselves included.  Who could not be rung is added to *owed (NULL: nobody
+ * will try again). */
+void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from, mesh_debts *owed);
 /* The same for all lanes; from -1: a socket is made for it, if there is a descriptor to be had. */
-void mesh_ring_all(const mpp_mesh *m, int from);
+void mesh_ring_all(const mpp_mesh *m, int from, mesh_debts *owed);
 
 /* "producer 2 (pid 4711, zcat)" */
 void mesh_who(const mpp_mesh *m, unsigned number, char *text, size_t size);

@@ -146,7 +146,12 @@ int mpp_mesh_remove(const char *id, mpp_error *err);
  * each, when not NULL, is told of every mesh removed.  The number removed, or -1 with *err. */
 int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err);
 
-const char *mpp_mesh_id(const mpp_mesh *m); /* what mpp_mesh_open() takes */
+/* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more.  What cannot
+ * be looked at stays. */
+void mpp_mesh_free_tied(void);
+
+const char *mpp_mesh_id(const mpp_mesh *m);        /* what mpp_mesh_open() takes */
+const char *mpp_mesh_directory(const mpp_mesh *m); /* where its sockets are */
 unsigned mpp_mesh_producers(const mpp_mesh *m);
 unsigned mpp_mesh_consumers(const mpp_mesh *m);
 unsigned mpp_mesh_streams(const mpp_mesh *m);
@@ -430,6 +435,10 @@ mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c);
 int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pollfd *fds, unsigned n_fds,
              int64_t deadline_ns);
 int64_t mpp_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+
+/* For a program that catches SIGCONT: we were stopped and go on, and time-outs of who has not come begin anew.  (Without
+ * that, a stop that lasts past a time-out is seen, and a shorter one counts.)  p or c may be NULL. */
+void mpp_continued(mpp_producer *p, mpp_consumer *c);
 
 /* ---- snapshot ----------------------------------------------------------------------------------- */
 

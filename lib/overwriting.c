@@ -55,7 +55,7 @@ void overwriting_close(producer_stream *s)
 /* Wake the readers that sleep. */
 static void bell(mpp_producer *p, const producer_stream *s)
 {
-    const endpoint *e = &p->end;
+    endpoint *e = &p->end;
     _Atomic uint32_t *awaited = &mesh_buffer(e->mesh, s->stream)->awaited;
     doorbell_fence(); /* [D2]: after [W1], [X1], [E1] */
     if (!load_relaxed(awaited))

@@ -34,6 +34,21 @@ static bool unlink_segment(const char *id, mpp_error *err)
     return removed;
 }
 
+/* It is removed, and somebody sleeps in it whom no bell of ours reaches. */
+static int not_told(const mpp_mesh *m, const mesh_debts *owed, mpp_error *err)
+{
+    char who[96];
+    unsigned number = 0;
+    while (!(owed->bits[number / 64] >> number % 64 & 1))
+        number++;
+    mesh_who(m, number, who, sizeof who);
+    return error_set(
+        err, MPP_S_ERROR, 0,
+        "mesh '%s' is removed, but %s cannot be woken to learn it (its socket in '%s' cannot be reached, nor "
+        "its process through /proc): send it SIGTERM",
+        m->id, who, m->socket_dir);
+}
+
 int mpp_mesh_remove(const char *id, mpp_error *err)
 {
     mpp_mesh *m;
@@ -44,17 +59,22 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
         return error_set(err, why.status, 0, "%s", why.text);
     }
     /* First what is needed to wake those who sleep in it: they could not be told afterwards. */
-    int bell = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (bell < 0) {
-        error_set(err, MPP_S_ERROR, errno, "cannot remove mesh '%s'", id);
-        mpp_mesh_close(&m);
-        return -1;
+    mesh_debts owed = {.bits = calloc(MESH_DEBTS_WORDS(m->l.slots), sizeof *owed.bits)};
+    const int bell = doorbell_socket();
+    int result = -1;
+    if (bell < 0 || !owed.bits) {
+        error_set(err, MPP_S_ERROR, bell < 0 ? errno : ENOMEM, "cannot remove mesh '%s'", id);
+    } else {
+        uint32_t none = 0;
+        cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
+        mesh_ring_all(m, bell, &owed);
+        result = mesh_unlink(m) ? 0 : not_removed(id, err);
+        if (result == 0 && owed.n)
+            result = not_told(m, &owed, err);
     }
-    uint32_t none = 0;
-    cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
-    mesh_ring_all(m, bell);
-    close(bell);
-    int result = mesh_unlink(m) ? 0 : not_removed(id, err);
+    if (bell >= 0)
+        close(bell);
+    free(owed.bits);
     mpp_mesh_close(&m);
     return result;
 }
@@ -194,12 +214,10 @@ static int list(char ***ids, mpp_error *failure)
 
 /* A segment is there before its directory and goes after it.  So a directory that is listed, and whose segment is not
  * listed afterwards, has lost it (it was truncated, or removed by hand). */
-static void collect_directories(mpp_error *failure)
+static void collect_directories(unsigned at, mpp_error *failure)
 {
     char base[PATH_MAX], **ids;
-    if (mesh_temporary_directory(base, NULL) < 0)
-        return;
-    DIR *d = opendir(base);
+    DIR *d = mesh_temporary_directory(at, base) == 0 ? opendir(base) : NULL;
     if (!d)
         return;
     /* cppcheck-suppress readdirCalled ; a stream of our own */
@@ -226,7 +244,20 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
         free(ids[i]);
     }
     free(ids);
-    if (n >= 0)
-        collect_directories(&failure);
+    for (unsigned at = 0; n >= 0 && at < MESH_DIRECTORIES; at++)
+        collect_directories(at, &failure);
     return failure.status == MPP_S_DONE ? removed : error_set(err, failure.status, 0, "%s", failure.text);
+}
+
+void mpp_mesh_free_tied(void)
+{
+    char **ids;
+    mpp_error failure = {.status = MPP_S_DONE};
+    const int n = list(&ids, &failure);
+    for (int i = 0; i < n; i++) {
+        if (mesh_tied_gone(ids[i]))
+            collect(ids[i], NULL, NULL, &failure);
+        free(ids[i]);
+    }
+    free(ids);
 }

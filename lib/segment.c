@@ -278,6 +278,12 @@ int segment_size(const segment *s, uint64_t *size)
     return 0;
 }
 
+bool segment_nameless(const segment *s)
+{
+    struct stat st;
+    return fstat(s->fd, &st) == 0 && st.st_nlink == 0;
+}
+
 int segment_map(segment *s, uint64_t size)
 {
     int result = 0;

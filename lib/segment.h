@@ -35,6 +35,8 @@ ssize_t segment_read(segment *s, uint64_t at, void *to, size_t n);
 int segment_size(const segment *s, uint64_t *size); /* 0, or -1 with errno */
 /* Map the first `size` bytes, once.  0 or -1 with errno. */
 int segment_map(segment *s, uint64_t size);
+/* Has its name been removed?  Also when another segment has taken it since. */
+bool segment_nameless(const segment *s);
 void *segment_base(const segment *s);
 void segment_close(segment **s);
 

@@ -105,7 +105,8 @@ static bool arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity, int fd)
         arm_producer(p, activity, fd);
     if (c)
         arm_consumer(c, activity, fd);
-    return !(p && producer_ready(p)) && !(c && consumer_ready(c));
+    return !(p && producer_ready(p)) && !(c && consumer_ready(c)) && !(p && endpoint_must_return(&p->end)) &&
+           !(c && endpoint_must_return(&c->end));
 }
 
 bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity)
@@ -377,6 +378,11 @@ static void timed_out(mpp_producer *p, mpp_consumer *c, int64_t due)
         consumer_timed_out(c);
 }
 
+void mpp_continued(mpp_producer *p, mpp_consumer *c)
+{
+    clocks_restart(p, c, mpp_now());
+}
+
 /* ---- sleeping ----------------------------------------------------------------------------------- */
 
 static void account(mpp_producer *p, mpp_consumer *c, int64_t slept)
@@ -418,8 +424,8 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
     int e = errno;
     int64_t now = mpp_now();
     account(p, c, now - before);
-    if (woken < 0) /* a signal: perhaps we were stopped and go on */
-        clocks_restart(p, c, now);
+    if (woken < 0 && ours) /* a signal, perhaps that we go on after a stop: the time was not ours */
+        woke_late(p, c, ours, now);
     if (woken == 0 && ours && now >= ours)
         timed_out(p, c, ours > before ? ours : before);
     if (space && patience_over(&p->end, now - before, woken == 0))

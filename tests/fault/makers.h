@@ -2,7 +2,7 @@
 #ifndef MAKERS_H
 #define MAKERS_H
 
-#include "doorbell.h"
+#include "bell.h"
 #include "lives.h"
 
 #define STEPPED "stepped"
@@ -56,7 +56,7 @@ static void remains_are_there(world *w)
             snprintf(m->socket_dir, sizeof m->socket_dir, "%s/mpp_0123456789ab", harness.directory);
         snprintf(path, sizeof path, "%.90s/p0.sock", m->socket_dir);
         mkdir(m->socket_dir, 0700);
-        close(doorbell_bind(path));
+        close(bell_bound(path));
     }
     mpp_mesh_close(&m);
 }

@@ -2,8 +2,8 @@
  *
  * The watchdog is the test: a lost wake-up is a sleep without end.  TOKENS=1000000 prog hands over as many where
  * each costs a wake-up or two (a minute or two). */
-#include "doorbell.h"
 #include "atomics.h"
+#include "bell.h"
 #include "harness.h"
 #include "ring.h"
 
@@ -63,13 +63,13 @@ static void test_nobody_there(int from)
     char path[LAYOUT_SOCKET_PATH_MAX];
     bell_path(path);
     doorbell_ring(from, path);
-    int fd = doorbell_bind(path);
+    int fd = bell_bound(path);
     ok(fd >= 0 && !heard(fd), "a ring before the listener is bound has no effect");
     doorbell_ring(from, path);
     ok(heard(fd) && !heard(fd), "one that comes after is heard, once");
     close(fd);
     doorbell_ring(from, path);
-    fd = doorbell_bind(path);
+    fd = bell_bound(path);
     ok(fd >= 0 && !heard(fd), "one for a listener that is gone has no effect, and its place can be taken");
     close(fd);
     unlink(path);
@@ -79,7 +79,7 @@ static void test_full(int from)
 {
     char path[LAYOUT_SOCKET_PATH_MAX];
     bell_path(path);
-    int fd = doorbell_bind(path);
+    int fd = bell_bound(path);
     for (unsigned i = 0; i < 5000; i++)
         doorbell_ring(from, path);
     ok(readable(fd), "a full doorbell has rung, and ringing it never waits");
@@ -99,7 +99,7 @@ static void test_many_full(int from)
     unsigned rang = 0;
     for (unsigned i = 0; i < LISTENERS; i++) {
         doorbell_path(path, harness.directory, 'c', i, 0, 1);
-        fds[i] = doorbell_bind(path);
+        fds[i] = bell_bound(path);
     }
     for (unsigned i = 0; i < LISTENERS; i++) {
         doorbell_path(path, harness.directory, 'c', i, 0, 1);
@@ -118,13 +118,13 @@ static void test_no_bell(void)
 {
     struct rlimit before, none;
     char path[LAYOUT_SOCKET_PATH_MAX];
-    ok(doorbell_bind("/nonexistent/c0.sock") == -1 && errno == ENOENT, "no directory, no doorbell");
+    ok(bell_bound("/nonexistent/c0.sock") == -1 && errno == ENOENT, "no directory, no doorbell");
     bell_path(path);
     getrlimit(RLIMIT_NOFILE, &before);
     none = before;
     none.rlim_cur = 0;
     setrlimit(RLIMIT_NOFILE, &none);
-    int fd = doorbell_bind(path), e = errno;
+    int fd = bell_bound(path), e = errno;
     setrlimit(RLIMIT_NOFILE, &before);
     ok(fd == -1 && e == EMFILE, "no descriptors, no doorbell");
 }
@@ -316,7 +316,7 @@ static void test_one_frame(void)
             bail_out("mmap: %s", strerror(errno));
     for (unsigned i = 0; i < 2; i++) {
         doorbell_path(h.paths[i], harness.directory, i == PUTTER ? 'p' : 'c', 0, 0, 1);
-        h.bells[i] = doorbell_bind(h.paths[i]);
+        h.bells[i] = bell_bound(h.paths[i]);
     }
     int64_t before = mpp_now();
     pthread_t putter = thread_of(put_tokens, &h), taker = thread_of(take_tokens, &h);
