@@ -109,6 +109,38 @@ static void test_signal(void)
     pair_close(&x);
 }
 
+/* Somebody who has a timer of his own, and waits for a peer that never comes. */
+static void test_signals_and_patience(void)
+{
+    enum { PATIENCE = 200 };
+    mpp_mesh_options o = harness_smallest();
+    mpp_mesh *m = harness_mesh(&o);
+    mpp_consumer *c;
+    mpp_error err;
+    mpp_batch b;
+    struct sigaction action = {.sa_handler = wake_up}, before;
+    const mpp_attach_options a = {.index = 0, .attach_timeout_ms = PATIENCE};
+    if (mpp_consumer_attach(m, &a, &c, &err) < 0)
+        bail_out("%s", err.text);
+    mpp_start(c, 0);
+    sigaction(SIGALRM, &action, &before);
+    const struct itimerval often = {{0, 10000}, {0, 10000}}, never = {{0, 0}, {0, 0}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    const int64_t began = mpp_now();
+    unsigned interrupted = 0;
+    while (mpp_next(c, 0, MPP_PRODUCER_ANY, &b) == MPP_WOULD_BLOCK && mpp_now() - began < 20 * PATIENCE * (int64_t)MS)
+        interrupted += mpp_wait(NULL, c, MPP_COMPUTING, NULL, 0, 0) < 0;
+    const int64_t took = mpp_now() - began;
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    ok(interrupted > 0 && mpp_mesh_cause(m, &err) && err.status == MPP_S_TIMEOUT && took >= PATIENCE * (int64_t)MS,
+       "a signal every 10 ms does not restart the time-out for attaching (%u signals, %.0f ms)", interrupted,
+       (double)took / MS);
+    mpp_consumer_detach(&c);
+    mpp_mesh_remove(mpp_mesh_id(m), NULL);
+    mpp_mesh_close(&m);
+}
+
 /* Whatever ends a wait: nothing of it may end the next one. */
 static void test_quiet_afterwards(void)
 {
@@ -172,6 +204,7 @@ int main(void)
     test_descriptors(16);
     test_descriptors(MANY);
     test_signal();
+    test_signals_and_patience();
     test_quiet_afterwards();
     test_woken_for_much();
     harness_end();
