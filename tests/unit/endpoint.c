@@ -182,10 +182,28 @@ static void test_barrier(void)
     while ((outcome = mpp_barrier(NULL, c)) == MPP_WOULD_BLOCK)
         mpp_wait(NULL, c, MPP_COMPUTING, NULL, 0, 0);
     ok(outcome == MPP_OK, "and opens when everybody is there");
+    ok(load_relaxed(&m->header->barrier) == 0, "nobody waits for everybody then");
     close(d.in[1]);
     d.in[1] = -1;
     mpp_consumer_detach(&c);
     harness_reap(pid);
+    door_close(&d);
+    mesh_end(&m);
+}
+
+static void test_barrier_and_half_a_claim(void)
+{
+    mpp_mesh *m = mesh_of(1, 1);
+    door d = door_open(m, 'p', 0);
+    mpp_consumer *c = harness_consumer(m, 0);
+    pid_t pid = harness_fork(claim_half, &d);
+    hear(&d);
+    ok(mpp_barrier(NULL, c) == MPP_WOULD_BLOCK, "who claims an index is not there yet");
+    kill(pid, SIGKILL);
+    harness_reap(pid);
+    ok(mpp_barrier(NULL, c) == MPP_WOULD_BLOCK, "nor is who died while it did");
+    mpp_consumer_detach(&c);
+    ok(load_relaxed(&m->header->barrier) == 0, "who leaves does not wait for everybody any more");
     door_close(&d);
     mesh_end(&m);
 }
@@ -200,6 +218,7 @@ int main(void)
     test_death_inside_a_claim();
     test_forged_free_slot();
     test_barrier();
+    test_barrier_and_half_a_claim();
     harness_end();
     return done_testing();
 }
