@@ -99,7 +99,8 @@ bool mesh_tied_gone(const char *id)
         return false;
     const ssize_t n = segment_read(s, 0, &h, sizeof h);
     segment_close(&s);
-    if (n < (ssize_t)sizeof h || load_acquire(&h.magic) != LAYOUT_MAGIC || h.version != LAYOUT_VERSION) /* [M2] */
+    if (n < (ssize_t)sizeof h || load_acquire(&h.magic) != LAYOUT_MAGIC || h.version != LAYOUT_VERSION || /* [M2] */
+        h.keep)
         return false;
     const mpp_mesh m = {.watch_pid = h.watch_pid,
                         .watch_start = h.watch_start,

@@ -115,7 +115,7 @@ bool mesh_cause_final(const mpp_mesh *m);
 /* Has the process that the mesh is tied to (--pid) gone?  In another PID namespace than the creator's: it is not known, so
  * no. */
 bool mesh_watch_gone(const mpp_mesh *m);
-/* The same of a mesh that is not open, by its header alone; false also when that cannot be read. */
+/* The same of a mesh that is not open, and not to be kept, by its header alone; false also when that cannot be read. */
 bool mesh_tied_gone(const char *id);
 
 /* Has a run begun in this lane for a consumer that has not asked for it yet (it did not cancel it either)? */

@@ -146,8 +146,8 @@ int mpp_mesh_remove(const char *id, mpp_error *err);
  * each, when not NULL, is told of every mesh removed.  The number removed, or -1 with *err. */
 int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err);
 
-/* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more.  What cannot
- * be looked at stays. */
+/* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more, but for those
+ * that are to be kept.  What cannot be looked at stays. */
 void mpp_mesh_free_tied(void);
 
 const char *mpp_mesh_id(const mpp_mesh *m);        /* what mpp_mesh_open() takes */
