@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
@@ -76,15 +77,16 @@ int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer *
         return -1;
     }
     bool closed = load_acquire(&m->header->closed); /* [K2], after [L3] */
+    mpp_error why;
     if (closed)
-        error_set(err, MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", m->id);
-    if (closed || inlets_open(c, err) < 0 || streams_open(c, err) < 0) {
-        if (!closed)
-            endpoint_fail(&c->end, err && err->status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
-                          "consumer %u could not attach", c->end.index);
+        error_set(&why, MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", m->id);
+    if (closed || inlets_open(c, &why) < 0 || streams_open(c, &why) < 0) {
+        if (!closed) /* everybody learns it, and need not wait for us */
+            endpoint_fail(&c->end, why.status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
+                          "consumer %u (pid %d) could not attach: %.400s", c->end.index, (int)getpid(), why.text);
         endpoint_leave(&c->end);
         consumer_free(c);
-        return -1;
+        return error_pass(err, &why);
     }
     *out = c;
     return 0;
@@ -478,7 +480,8 @@ bool mpp_consumer_cause(const mpp_consumer *c, mpp_error *cause)
 
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err)
 {
-    return endpoint_report(&c->end, err);
+    const mpp_error told = error_told(err, "it failed, and did not say why");
+    return endpoint_report(&c->end, &told);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */

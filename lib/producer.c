@@ -90,12 +90,13 @@ int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer *
         free(p);
         return -1;
     }
-    if (outlets_open(p, err) < 0 || streams_open(p, err) < 0) {
-        endpoint_fail(&p->end, err && err->status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
-                      "producer %u could not attach", p->end.index);
+    mpp_error why;
+    if (outlets_open(p, &why) < 0 || streams_open(p, &why) < 0) { /* everybody learns it, and need not wait for us */
+        endpoint_fail(&p->end, why.status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
+                      "producer %u (pid %d) could not attach: %.400s", p->end.index, (int)getpid(), why.text);
         endpoint_leave(&p->end);
         producer_free(p);
-        return -1;
+        return error_pass(err, &why);
     }
     p->end.settle = settle;
     p->mail_seen = mail_of(p) - 1; /* messages may wait already */
@@ -397,11 +398,12 @@ void mpp_producer_command(mpp_producer *p, pid_t pid)
 
 bool mpp_producer_fail(mpp_producer *p, const mpp_error *err)
 {
+    const mpp_error told = error_told(err, "it failed, and did not say why");
     mpp_flush(p);
     for (unsigned i = 0; i < p->n_streams; i++)
         if (p->streams[i].registry.running)
             end_run(p, &p->streams[i], LAYOUT_FAILED);
-    return endpoint_report(&p->end, err);
+    return endpoint_report(&p->end, &told);
 }
 
 void producer_unasked(mpp_producer *p)

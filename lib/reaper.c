@@ -39,9 +39,9 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     mpp_mesh *m;
     mpp_error why;
     if (mpp_mesh_open(id, &m, &why) < 0) {
-        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id, NULL)))
+        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id, &why)))
             return 0;
-        return error_set(err, why.status, 0, "%s", why.text);
+        return error_pass(err, &why);
     }
     /* First what is needed to wake those who sleep in it: they could not be told afterwards. */
     int bell = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -228,5 +228,5 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
     free(ids);
     if (n >= 0)
         collect_directories(&failure);
-    return failure.status == MPP_S_DONE ? removed : error_set(err, failure.status, 0, "%s", failure.text);
+    return failure.status == MPP_S_DONE ? removed : error_pass(err, &failure);
 }
