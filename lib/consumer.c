@@ -110,6 +110,13 @@ static consumer_stream *stream_of(const mpp_consumer *c, unsigned stream)
     return NULL;
 }
 
+/* What the caller owes is not so: nothing is done. */
+static mpp_outcome refuse(void)
+{
+    errno = EINVAL;
+    return MPP_ERROR;
+}
+
 /* ---- control ------------------------------------------------------------------------------------ */
 
 static void send(mpp_consumer *c, consumer_stream *s, unsigned producer, uint32_t type)
@@ -170,6 +177,8 @@ bool bounded_start(mpp_consumer *c, consumer_stream *s)
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = stream_of(c, stream);
+    if (!s)
+        return refuse();
     /* Also in a mesh that has failed: what was published for us is ours to have. */
     bool gone = endpoint_gone(&c->end);
     if (gone && mesh_cause_final(c->end.mesh))
@@ -190,14 +199,17 @@ void bounded_cancel(mpp_consumer *c, consumer_stream *s)
             send(c, s, i, LAYOUT_CANCEL);
 }
 
-void mpp_cancel(mpp_consumer *c, unsigned stream)
+mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = stream_of(c, stream);
+    if (!s)
+        return refuse();
     if (!s->active || s->cancelled)
-        return;
+        return MPP_OK;
     s->cancelled = true;
     if (s->buffer->cancel)
         s->buffer->cancel(c, s);
+    return MPP_OK;
 }
 
 enum { HELD_KEEP = 1 << 20 }; /* bytes that a share keeps for the next record that comes in parts */
@@ -396,6 +408,8 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
     static const mpp_outcome outcomes[] = {
         [SHARE_EMPTY] = MPP_WOULD_BLOCK, [SHARE_READY] = MPP_OK, [SHARE_OVER] = MPP_CLOSED, [SHARE_FAILED] = MPP_GONE};
     consumer_stream *s = stream_of(c, stream);
+    if (!s || (producer != MPP_PRODUCER_ANY && (producer < 0 || (unsigned)producer >= c->end.n_peers)))
+        return refuse();
     if (!s->active || s->cancelled)
         return !s->active && endpoint_gone(&c->end) ? MPP_GONE : MPP_CLOSED;
     bool gone = endpoint_gone(&c->end); /* before looking: what was published before the cause is found then */
@@ -415,9 +429,11 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
     return outcome;
 }
 
-void mpp_release(mpp_consumer *c, mpp_batch *batch)
+mpp_outcome mpp_release(mpp_consumer *c, mpp_batch *batch)
 {
     consumer_stream *s = stream_of(c, batch->stream);
+    if (!s || !batch->data || batch->producer >= c->end.n_peers || !s->shares[batch->producer].out)
+        return refuse();
     consumer_share *h = &s->shares[batch->producer];
     inlet *i = &s->inlets[batch->producer];
     enum batch_out out = h->out;
@@ -430,11 +446,12 @@ void mpp_release(mpp_consumer *c, mpp_batch *batch)
             h->held = NULL;
             h->size = 0;
         }
-    } else if (out == OUT_IN_PLACE) {
+    } else {
         inlet_pass(i, &c->end, i->out);
         i->out = 0;
     }
     batch->data = NULL;
+    return MPP_OK;
 }
 
 /* ---- leaving ------------------------------------------------------------------------------------ */
