@@ -7,32 +7,37 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* What a call that fails so may have run into. */
-static const struct limit {
-    int os_error;
-    int resource;
-    const char *unit, *see;
-} limits[] = {
-    {EMFILE, RLIMIT_NOFILE, "", "-n"},
-    {EFBIG, RLIMIT_FSIZE, " bytes", "-f"},
-    {EAGAIN, RLIMIT_NPROC, "", "-u"},
-    {ENOMEM, RLIMIT_AS, " bytes of addresses", "-v"},
-    {ENOMEM, RLIMIT_DATA, " bytes of data", "-d"},
-};
-
 enum { REASON_MAX = 256 };
 
-/* ": No such file or directory" */
+static void add_limit(char reason[REASON_MAX], int known, const struct rlimit *limit, const char *unit, const char *see)
+{
+    const size_t n = strlen(reason);
+    if (known == 0 && limit->rlim_cur != RLIM_INFINITY)
+        snprintf(reason + n, REASON_MAX - n, " (the limit is %llu%s; see ulimit %s)",
+                 (unsigned long long)limit->rlim_cur, unit, see);
+}
+
+/* ": No such file or directory", and what a call that fails so may have run into. */
 static void reason_of(int os_error, char reason[REASON_MAX])
 {
+    struct rlimit l;
     snprintf(reason, REASON_MAX, ": %s", strerror(os_error));
-    for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++) {
-        struct rlimit limit;
-        const size_t n = strlen(reason);
-        if (limits[i].os_error == os_error && getrlimit(limits[i].resource, &limit) == 0 &&
-            limit.rlim_cur != RLIM_INFINITY)
-            snprintf(reason + n, REASON_MAX - n, " (the limit is %llu%s; see ulimit %s)",
-                     (unsigned long long)limit.rlim_cur, limits[i].unit, limits[i].see);
+    switch (os_error) {
+    case EMFILE:
+        add_limit(reason, getrlimit(RLIMIT_NOFILE, &l), &l, "", "-n");
+        break;
+    case EFBIG:
+        add_limit(reason, getrlimit(RLIMIT_FSIZE, &l), &l, " bytes", "-f");
+        break;
+    case EAGAIN:
+        add_limit(reason, getrlimit(RLIMIT_NPROC, &l), &l, "", "-u");
+        break;
+    case ENOMEM:
+        add_limit(reason, getrlimit(RLIMIT_AS, &l), &l, " bytes of addresses", "-v");
+        add_limit(reason, getrlimit(RLIMIT_DATA, &l), &l, " bytes of data", "-d");
+        break;
+    default:
+        break;
     }
 }
 
