@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
@@ -76,15 +77,16 @@ int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer *
         return -1;
     }
     bool closed = load_acquire(&m->header->closed); /* [K2], after [L3] */
+    mpp_error why;
     if (closed)
-        error_set(err, MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", m->id);
-    if (closed || inlets_open(c, err) < 0 || streams_open(c, err) < 0) {
-        if (!closed)
-            endpoint_fail(&c->end, err && err->status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
-                          "consumer %u could not attach", c->end.index);
+        error_set(&why, MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", m->id);
+    if (closed || inlets_open(c, &why) < 0 || streams_open(c, &why) < 0) {
+        if (!closed) /* everybody learns it, and need not wait for us */
+            endpoint_fail(&c->end, why.status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
+                          "consumer %u (pid %d) could not attach: %.400s", c->end.index, (int)getpid(), why.text);
         endpoint_leave(&c->end);
         consumer_free(c);
-        return -1;
+        return error_pass(err, &why);
     }
     *out = c;
     return 0;
@@ -106,6 +108,13 @@ static consumer_stream *stream_of(const mpp_consumer *c, unsigned stream)
         if (c->streams[i].stream == stream)
             return &c->streams[i];
     return NULL;
+}
+
+/* What the caller owes is not so: nothing is done. */
+static mpp_outcome refuse(void)
+{
+    errno = EINVAL;
+    return MPP_ERROR;
 }
 
 /* ---- control ------------------------------------------------------------------------------------ */
@@ -168,6 +177,8 @@ bool bounded_start(mpp_consumer *c, consumer_stream *s)
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = stream_of(c, stream);
+    if (!s)
+        return refuse();
     /* Also in a mesh that has failed: what was published for us is ours to have. */
     bool gone = endpoint_gone(&c->end);
     if (gone && mesh_cause_final(c->end.mesh))
@@ -188,14 +199,17 @@ void bounded_cancel(mpp_consumer *c, consumer_stream *s)
             send(c, s, i, LAYOUT_CANCEL);
 }
 
-void mpp_cancel(mpp_consumer *c, unsigned stream)
+mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = stream_of(c, stream);
+    if (!s)
+        return refuse();
     if (!s->active || s->cancelled)
-        return;
+        return MPP_OK;
     s->cancelled = true;
     if (s->buffer->cancel)
         s->buffer->cancel(c, s);
+    return MPP_OK;
 }
 
 enum { HELD_KEEP = 1 << 20 }; /* bytes that a share keeps for the next record that comes in parts */
@@ -394,6 +408,8 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
     static const mpp_outcome outcomes[] = {
         [SHARE_EMPTY] = MPP_WOULD_BLOCK, [SHARE_READY] = MPP_OK, [SHARE_OVER] = MPP_CLOSED, [SHARE_FAILED] = MPP_GONE};
     consumer_stream *s = stream_of(c, stream);
+    if (!s || (producer != MPP_PRODUCER_ANY && (producer < 0 || (unsigned)producer >= c->end.n_peers)))
+        return refuse();
     if (!s->active || s->cancelled)
         return !s->active && endpoint_gone(&c->end) ? MPP_GONE : MPP_CLOSED;
     bool gone = endpoint_gone(&c->end); /* before looking: what was published before the cause is found then */
@@ -413,9 +429,11 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
     return outcome;
 }
 
-void mpp_release(mpp_consumer *c, mpp_batch *batch)
+mpp_outcome mpp_release(mpp_consumer *c, mpp_batch *batch)
 {
     consumer_stream *s = stream_of(c, batch->stream);
+    if (!s || !batch->data || batch->producer >= c->end.n_peers || !s->shares[batch->producer].out)
+        return refuse();
     consumer_share *h = &s->shares[batch->producer];
     inlet *i = &s->inlets[batch->producer];
     enum batch_out out = h->out;
@@ -428,11 +446,12 @@ void mpp_release(mpp_consumer *c, mpp_batch *batch)
             h->held = NULL;
             h->size = 0;
         }
-    } else if (out == OUT_IN_PLACE) {
+    } else {
         inlet_pass(i, &c->end, i->out);
         i->out = 0;
     }
     batch->data = NULL;
+    return MPP_OK;
 }
 
 /* ---- leaving ------------------------------------------------------------------------------------ */
@@ -478,7 +497,8 @@ bool mpp_consumer_cause(const mpp_consumer *c, mpp_error *cause)
 
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err)
 {
-    return endpoint_report(&c->end, err);
+    const mpp_error told = error_told(err, "it failed, and did not say why");
+    return endpoint_report(&c->end, &told);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */

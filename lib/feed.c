@@ -37,12 +37,35 @@ static bool wants(const producer_stream *s, int target, unsigned j)
     return (target == PARTITION_ALL || target == (int)j) && !registry_has_enough(&s->registry, j);
 }
 
+mpp_outcome producer_other_way(mpp_producer *p, producer_stream *s, producer_way way)
+{
+    if (s->filling && way != WAY_FILL) {
+        const mpp_outcome rest = fill_rest(p, s);
+        if (rest != MPP_OK)
+            return rest;
+    }
+    if (s->long_left && s->way != way)
+        return producer_refuse(EINVAL);
+    s->way = way;
+    return MPP_OK;
+}
+
+void producer_between(const producer_stream *s, mpp_error *err)
+{
+    error_set(err, MPP_S_USAGE, 0, "stream '%s' has a record that is not whole yet: %s finishes it",
+              s->declared->info.name,
+              s->way == WAY_FILL ? "mpp_fill() or mpp_fill_end()" : "the call that has a part of it under way");
+}
+
 /* The n bytes into the frames of all targets, or of none. */
 static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const unsigned char *data, size_t n,
                        uint64_t records, size_t limit)
 {
     unsigned first = target == PARTITION_ALL ? 0 : (unsigned)target;
     unsigned last = target == PARTITION_ALL ? s->registry.consumers - 1 : first;
+    for (unsigned j = first; j <= last; j++)
+        if (s->outlets[j].reserved && wants(s, target, j)) /* the open frame is the caller's */
+            return producer_refuse(EINVAL);
     for (unsigned j = first; target == PARTITION_ALL && j <= last; j++)
         if (wants(s, target, j) && !outlet_room(&s->outlets[j], &p->end, s->stream, n, limit))
             return producer_no_room(p);
@@ -150,12 +173,6 @@ static void count_sent(producer_stream *s, size_t len)
     s->bytes += len;
 }
 
-static mpp_outcome no_memory(void)
-{
-    errno = ENOMEM;
-    return MPP_ERROR;
-}
-
 static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigned char *record, size_t len,
                               size_t *used)
 {
@@ -165,7 +182,7 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
     if (target == PARTITION_BLOCKED)
         outcome = producer_no_room(p);
     else if (target == PARTITION_FAILED)
-        outcome = no_memory();
+        outcome = producer_refuse(ENOMEM);
     else if (len <= producer_frame_max(p))
         outcome = put_short(p, s, target, record, len, used);
     else if (p->no_wait && !room_for_all(p, s, target, len))
@@ -180,12 +197,6 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
     return s->long_left ? producer_no_room(p) : MPP_OK;
 }
 
-static mpp_outcome longer_than_max(void)
-{
-    errno = EMSGSIZE;
-    return MPP_ERROR;
-}
-
 /* One by one, whatever the format and partition. */
 static mpp_outcome feed_each(mpp_producer *p, producer_stream *s, const unsigned char *bytes, size_t n, size_t *used)
 {
@@ -196,7 +207,7 @@ static mpp_outcome feed_each(mpp_producer *p, producer_stream *s, const unsigned
         if (outcome == MPP_WOULD_BLOCK)
             return MPP_OK;
         if (outcome == MPP_ERROR)
-            return longer_than_max();
+            return producer_refuse(EMSGSIZE);
         outcome = put_record(p, s, bytes + *used, len, used);
     }
     return outcome;
@@ -234,7 +245,7 @@ static mpp_outcome feed_lot(mpp_producer *p, producer_stream *s, const unsigned 
     for (unsigned i = 0; i < count; begin = lot[i++].end) {
         const size_t len = lot[i].end - begin;
         if (len - 1 > p->end.mesh->max_record)
-            return longer_than_max();
+            return producer_refuse(EMSGSIZE);
         outlet *o = &s->outlets[lot_target(p, s, from, begin, &lot[i], whole)];
         if (outlet_append(o, s->stream, from + begin, len, n - *used)) {
             s->no_key += !whole && lot[i].field == SCAN_MISSING;
@@ -267,7 +278,7 @@ static mpp_outcome feed_lots(mpp_producer *p, producer_stream *s, const unsigned
         if (count == 0 && left <= p->end.mesh->max_record)
             return MPP_OK;
         if (count == 0)
-            return longer_than_max();
+            return producer_refuse(EMSGSIZE);
         outcome = feed_lot(p, s, bytes, n, used, lot, count, options.field == 0);
     }
     return outcome;
@@ -288,16 +299,19 @@ mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t 
 {
     producer_stream *s = producer_stream_of(p, stream);
     *used = 0;
+    if (!s)
+        return producer_refuse(EINVAL);
     if (producer_pending(p, s))
         return producer_no_room(p);
-    return s->buffer->push(p, s, data, n, used);
+    const mpp_outcome outcome = producer_turn(p, s, WAY_FEED);
+    return outcome == MPP_OK ? s->buffer->push(p, s, data, n, used) : outcome;
 }
 
 /* Straight into the open frame, where nothing but turns decides whose that is. */
 static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_format *f, const void *record, size_t len)
 {
     const size_t head = record_head(f), whole = head + len + record_tail(f);
-    if (s->long_left || (s->registry.consumers > 1 && s->declared->info.partition != MPP_ROUND_ROBIN))
+    if (s->long_left || s->filling || (s->registry.consumers > 1 && s->declared->info.partition != MPP_ROUND_ROBIN))
         return false;
     outlet *o = &s->outlets[s->registry.consumers > 1 ? partition_turn(p, s) : 0];
     /* What is pending found no room there, and left o->room at 0.  Where a buffer overwrites, no outlet has a stream. */
@@ -343,10 +357,8 @@ mpp_outcome producer_push(mpp_producer *p, producer_stream *s, const void *recor
         framed = p->framed;
     }
     /* A long record of which a part is under way is offered again until it is through: go on where it stopped. */
-    if (s->long_left && s->long_whole != whole) {
-        errno = EINVAL;
-        return MPP_ERROR;
-    }
+    if (s->long_left && s->long_whole != whole)
+        return producer_refuse(EINVAL);
     size_t sent = s->long_left ? whole - (size_t)s->long_left : 0;
     return s->buffer->push(p, s, framed + sent, whole - sent, &used);
 }
@@ -354,20 +366,29 @@ mpp_outcome producer_push(mpp_producer *p, producer_stream *s, const void *recor
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len)
 {
     producer_stream *s = producer_stream_of(p, stream);
+    if (!s)
+        return producer_refuse(EINVAL);
     const mpp_stream_info *info = &s->declared->info;
     errno = record_check(&info->format, info->max_record, record, len);
     if (errno)
         return MPP_ERROR;
     if (produce_in_place(p, s, &info->format, record, len))
         return MPP_OK;
-    return producer_pending(p, s) ? producer_no_room(p) : producer_push(p, s, record, len);
+    if (producer_pending(p, s))
+        return producer_no_room(p);
+    const mpp_outcome outcome = producer_turn(p, s, WAY_RECORD);
+    return outcome == MPP_OK ? producer_push(p, s, record, len) : outcome;
 }
 
 int mpp_overwriter_open(mpp_producer *p, unsigned stream, mpp_overwriter **w, mpp_error *err)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    const mpp_stream_info *info = &s->declared->info;
     *w = NULL;
+    if (!s) {
+        producer_unserved(p, stream, err);
+        return -1;
+    }
+    const mpp_stream_info *info = &s->declared->info;
     if (!s->buffer->overwrites)
         return error_set(err, MPP_S_USAGE, 0,
                          "stream '%s' can be full: its buffer is %s; mpp_try_produce() and mpp_produce_async() say so",
@@ -397,22 +418,33 @@ static void forget_need(const mpp_producer *p, const producer_stream *s)
         s->outlets[j].need = 0;
 }
 
-mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream)
+void producer_give_up(mpp_producer *p, producer_stream *s)
 {
-    producer_stream *s = producer_stream_of(p, stream);
-    if (s->long_left)
-        return MPP_WOULD_BLOCK;
     forget_need(p, s);
     p->nobody_asked = false;
     partition_sent(s, 0);
     s->given_up++;
-    count_add(&endpoint_slot(&p->end, endpoint_lane_position(&p->end, stream))->given_up, 1);
+    count_add(&endpoint_slot(&p->end, endpoint_lane_position(&p->end, s->stream))->given_up, 1);
+}
+
+mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    if (!s || s->filling)
+        return producer_refuse(EINVAL);
+    if (s->long_left)
+        return MPP_WOULD_BLOCK;
+    producer_give_up(p, s);
     return MPP_OK;
 }
 
-void mpp_no_wait(mpp_producer *p, bool on)
+mpp_outcome mpp_no_wait(mpp_producer *p, bool on)
 {
+    for (unsigned i = 0; i < p->n_streams; i++)
+        if (p->streams[i].filling || p->streams[i].long_left)
+            return producer_refuse(EINVAL);
     p->no_wait = on;
+    return MPP_OK;
 }
 
 /* ---- reserve and commit ------------------------------------------------------------------------- */
@@ -420,36 +452,53 @@ void mpp_no_wait(mpp_producer *p, bool on)
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    if (len > producer_frame_max(p) || s->buffer->overwrites) {
-        errno = s->buffer->overwrites ? EINVAL : EMSGSIZE;
-        return MPP_ERROR;
-    }
+    if (!s || s->buffer->overwrites || consumer >= s->registry.consumers)
+        return producer_refuse(EINVAL);
+    if (len > producer_frame_max(p))
+        return producer_refuse(EMSGSIZE);
     if (!s->registry.running || registry_has_enough(&s->registry, consumer))
         return producer_state(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
     if (producer_pending(p, s))
         return producer_no_room(p);
+    const mpp_outcome outcome = producer_turn(p, s, WAY_RESERVE);
     outlet *o = &s->outlets[consumer];
+    if (outcome != MPP_OK || o->reserved)
+        return outcome != MPP_OK ? outcome : producer_refuse(EINVAL);
     if (o->len)
         outlet_publish(o, &p->end);
     *data = outlet_begin_frame(o, stream, len);
     if (!*data)
         *data = outlet_room(o, &p->end, stream, len, producer_frame_max(p));
     o->reserved = *data != NULL;
-    return *data ? MPP_OK : producer_no_room(p);
+    if (!*data)
+        return producer_no_room(p);
+    o->lent_to = stream + 1;
+    o->lent = len;
+    return MPP_OK;
 }
 
-void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records)
+mpp_outcome mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records)
 {
     producer_stream *s = producer_stream_of(p, stream);
+    if (!s || consumer >= s->registry.consumers)
+        return producer_refuse(EINVAL);
     outlet *o = &s->outlets[consumer];
-    if (o->stream != (int)stream) { /* cancelled since it was reserved */
+    if (o->lent_to != stream + 1 || len > o->lent)
+        return producer_refuse(EINVAL);
+    o->lent_to = 0;
+    if (!o->reserved) { /* cancelled since */
         s->dropped += records;
-        return;
+        return MPP_OK;
     }
     o->reserved = false;
+    if (len == 0) {
+        outlet_drop(o, stream);
+        return MPP_OK;
+    }
     p->end.waited_ns = 0;
     outlet_add(o, len, records);
     s->records += records;
     s->bytes += len;
     outlet_publish_now(o, &p->end);
+    return MPP_OK;
 }

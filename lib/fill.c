@@ -33,16 +33,33 @@ static mpp_outcome too_long(const mpp_producer *p, const producer_stream *s, uin
     return MPP_ERROR;
 }
 
+/* That is no limit that was run into. */
+static void nothing_now(mpp_producer *p, mpp_error *err)
+{
+    error_set(err, MPP_S_ERROR, 0, "there is nothing to be read now");
+    if (err)
+        err->os_error = EAGAIN;
+    mpp_flush(p);
+}
+
 static mpp_outcome read_failed(mpp_producer *p, mpp_error *err)
 {
     int why = errno;
     if (why == EFAULT) /* the kernel met the end of a truncated segment before we did */
         error_set(err, MPP_S_CORRUPT, 0, "the mesh's segment was truncated under us");
-    else
+    else if (why != EAGAIN)
         error_set(err, MPP_S_ERROR, why, "cannot read");
-    if (why == EAGAIN)
-        mpp_flush(p);
-    return MPP_ERROR;
+    else
+        nothing_now(p, err);
+    return producer_refuse(why);
+}
+
+/* The ring's open frame is the caller's, until mpp_commit(). */
+static mpp_outcome lent(const producer_stream *s, mpp_error *err)
+{
+    error_set(err, MPP_S_USAGE, 0, "what was reserved for stream '%s', or in its lane, has yet to be committed",
+              s->declared->info.name);
+    return producer_refuse(EINVAL);
 }
 
 /* One consumer: the input goes straight into its ring. */
@@ -50,6 +67,8 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
 {
     outlet *o = &s->outlets[0];
     size_t max = producer_frame_max(p);
+    if (o->reserved)
+        return lent(s, err);
     if (o->stream == (int)s->stream && o->len + o->extra + FILL_LEAST > max) {
         if (o->len)
             outlet_publish(o, &p->end);
@@ -121,9 +140,10 @@ static void buffer_compact(producer_stream *s)
 static bool give_up_next(mpp_producer *p, producer_stream *s)
 {
     size_t len;
-    if (mpp_give_up(p, s->stream) != MPP_OK || mpp_record_next(&s->declared->info.format, s->declared->info.max_record,
-                                                               s->input + s->at, s->have - s->at, &len) != MPP_OK)
+    if (s->long_left || mpp_record_next(&s->declared->info.format, s->declared->info.max_record, s->input + s->at,
+                                        s->have - s->at, &len) != MPP_OK)
         return false;
+    producer_give_up(p, s);
     s->at += len;
     return true;
 }
@@ -131,14 +151,16 @@ static bool give_up_next(mpp_producer *p, producer_stream *s)
 /* What was read before and is not in frames yet. */
 static mpp_outcome feed_buffered(mpp_producer *p, producer_stream *s, mpp_error *err)
 {
-    size_t used;
     mpp_outcome outcome;
     do {
-        outcome = mpp_feed(p, s->stream, s->input + s->at, s->have - s->at, &used);
+        size_t used = 0;
+        outcome = s->buffer->push(p, s, s->input + s->at, s->have - s->at, &used);
         s->at += used;
     } while (outcome == MPP_WOULD_BLOCK && p->no_wait && give_up_next(p, s));
     if (outcome == MPP_ERROR && errno == EMSGSIZE)
         return too_long(p, s, s->offset + s->at, err);
+    if (outcome == MPP_ERROR && errno == EINVAL)
+        return lent(s, err);
     if (outcome == MPP_ERROR)
         error_set(err, MPP_S_ERROR, errno, "the record at offset %llu of its input",
                   (unsigned long long)(s->offset + s->at));
@@ -168,20 +190,50 @@ static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, si
 }
 
 /* Is it the input's turn? */
-static mpp_outcome turn(mpp_producer *p, producer_stream *s)
+static mpp_outcome turn(mpp_producer *p, producer_stream *s, mpp_error *err)
 {
-    const mpp_outcome outcome = producer_state(p, s);
-    return outcome == MPP_OK && producer_pending(p, s) ? producer_no_room(p) : outcome;
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome == MPP_OK && producer_pending(p, s))
+        return producer_no_room(p);
+    if (outcome == MPP_OK)
+        outcome = producer_turn(p, s, WAY_FILL);
+    if (outcome == MPP_ERROR)
+        producer_between(s, err);
+    return outcome;
+}
+
+static bool unfinished(const producer_stream *s)
+{
+    return s->split.in_record > 0 || s->have > s->at;
+}
+
+static mpp_outcome fill_unserved(const mpp_producer *p, unsigned stream, mpp_error *err)
+{
+    producer_unserved(p, stream, err);
+    return producer_refuse(EINVAL);
+}
+
+mpp_outcome fill_rest(mpp_producer *p, producer_stream *s)
+{
+    mpp_outcome outcome = producer_state(p, s);
+    if (outcome == MPP_OK && s->have > s->at)
+        outcome = feed_buffered(p, s, NULL);
+    s->filling = unfinished(s);
+    return outcome == MPP_OK && s->filling ? producer_refuse(EINVAL) : outcome;
 }
 
 mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err)
 {
     producer_stream *s = producer_stream_of(p, stream);
     *n = 0;
-    mpp_outcome outcome = turn(p, s);
+    if (!s)
+        return fill_unserved(p, stream, err);
+    mpp_outcome outcome = turn(p, s, err);
     if (outcome != MPP_OK)
         return outcome;
-    return producer_in_place(p, s) ? fill_in_place(p, s, fd, limit, n, err) : fill_buffered(p, s, fd, limit, n, err);
+    outcome = (producer_in_place(p, s) ? fill_in_place : fill_buffered)(p, s, fd, limit, n, err);
+    s->filling = unfinished(s);
+    return outcome;
 }
 
 static mpp_outcome cut_off(const producer_stream *s, uint64_t bytes, mpp_error *err)
@@ -198,9 +250,15 @@ static mpp_outcome end_in_place(mpp_producer *p, producer_stream *s, mpp_error *
     outlet *o = &s->outlets[0];
     if (s->split.in_record == 0)
         return MPP_OK;
+    if (o->reserved)
+        return lent(s, err);
     if (s->split.format.kind != MPP_DELIMITED) {
-        o->extra = 0;
-        return cut_off(s, s->split.in_record, err);
+        const uint64_t left = s->split.in_record;
+        if (o->stream == (int)s->stream && o->extra == left) { /* none of it is under way: it is forgotten */
+            o->extra = 0;
+            s->split.in_record = s->split.length = 0;
+        }
+        return cut_off(s, left, err);
     }
     unsigned char *room = outlet_room(o, &p->end, s->stream, 1, producer_frame_max(p));
     if (!room)
@@ -238,13 +296,16 @@ static mpp_outcome end_buffered(mpp_producer *p, producer_stream *s, mpp_error *
 mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err)
 {
     producer_stream *s = producer_stream_of(p, stream);
-    mpp_outcome outcome = turn(p, s);
+    if (!s)
+        return fill_unserved(p, stream, err);
+    mpp_outcome outcome = turn(p, s, err);
     if (outcome != MPP_OK)
         return outcome;
-    outcome = producer_in_place(p, s) ? end_in_place(p, s, err) : end_buffered(p, s, err);
+    outcome = (producer_in_place(p, s) ? end_in_place : end_buffered)(p, s, err);
     if (outcome == MPP_OK) {
         s->offset = 0;
         s->have = s->at = 0;
     }
+    s->filling = unfinished(s);
     return outcome;
 }

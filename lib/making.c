@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <uuid/uuid.h>
 
 /* Bytes for layout_header.texts, collected while streams are checked. */
@@ -293,6 +295,71 @@ static void buffers_make(const layout *l, void *base)
         store_relaxed(&layout_buffer_at(l, base, i)->slot, mailbox_empty(l->producers));
 }
 
+/* Who is there, and whether others are. */
+static void inhabitants(const mpp_snapshot *s, char text[96])
+{
+    const mpp_participant *first = NULL;
+    bool others = false;
+    for (unsigned i = 0; i < s->n_participants; i++) {
+        const mpp_participant *p = &s->participants[i];
+        if (strcmp(p->state, "live") != 0)
+            continue;
+        others |= first && (p->role != first->role || p->index != first->index);
+        first = first ? first : p;
+    }
+    text[0] = 0;
+    if (first)
+        snprintf(text, 96, "%s %u (pid %d)%s", first->role == 'p' ? "producer" : "consumer", first->index,
+                 (int)first->pid, others ? " and others" : "");
+}
+
+/* A mesh has the name: can anybody use it still? */
+static int taken_by_mesh(const char *id, const mpp_snapshot *s, mpp_error *err)
+{
+    char who[96];
+    inhabitants(s, who);
+    if (who[0])
+        return error_set(err, MPP_S_ERROR, 0,
+                         "there is a mesh '%s' already, in use by %s; take another --name, or end that one with "
+                         "mpp-create --remove",
+                         id, who);
+    if (s->garbage)
+        return error_set(
+            err, MPP_S_ERROR, 0,
+            "there is a mesh '%s' already, which nobody can use any more (%s); mpp-create --gc or --remove "
+            "removes it",
+            id, s->garbage);
+    return error_set(err, MPP_S_ERROR, 0,
+                     "there is a mesh '%s' already, in which nobody is at present; remove it with mpp-create --remove, "
+                     "or take another --name",
+                     id);
+}
+
+/* Something has the name: what, and what can be done about it?  It is looked at, and left as it is. */
+static int name_taken(const char *id, const char *path, mpp_error *err)
+{
+    struct stat st = {0};
+    mpp_snapshot *s;
+    mpp_error why;
+    if (lstat(path, &st) == 0 && st.st_uid != geteuid())
+        return error_set(err, MPP_S_ERROR, 0,
+                         "there is a mesh '%s' already, of another user (uid %u); take another --name", id, st.st_uid);
+    if (mpp_snapshot_take(id, &s, &why) == 0) {
+        taken_by_mesh(id, s, err);
+        mpp_snapshot_free(&s);
+        return -1;
+    }
+    if (why.status == MPP_S_NO_MESH)
+        return error_set(err, MPP_S_ERROR, 0, "there was a mesh '%s' until just now; try again", id);
+    if (why.status == MPP_S_CORRUPT && S_ISREG(st.st_mode))
+        return error_set(err, MPP_S_ERROR, 0,
+                         "the name '%s' is taken by what is no mesh that works (%s); remove it with mpp-create "
+                         "--remove, or take another --name",
+                         id, why.text);
+    return error_set(err, MPP_S_ERROR, 0, "the name '%s' is taken, by %s (%s); take another --name", id, path,
+                     why.text);
+}
+
 static int publish(segment *s, const char *id, mpp_error *err)
 {
     char path[SEGMENT_PATH_MAX];
@@ -303,9 +370,7 @@ static int publish(segment *s, const char *id, mpp_error *err)
     if (segment_publish(s, id) == 0)
         return 0;
     if (errno == EEXIST)
-        return error_set(err, MPP_S_ERROR, 0,
-                         "there is a mesh '%s' already; remove it with mpp-create --remove, or take another --name",
-                         id);
+        return name_taken(id, path, err);
     return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'", id);
 }
 

@@ -7,6 +7,9 @@
  * That is what lets one thread hold a producer and a consumer of the same mesh and read what it writes
  * through a ring smaller than the data: whichever end cannot go on says so, and the thread tends the other.
  *
+ * What a caller owes is looked at where that costs nothing: a stream that the handle does not serve, a participant that
+ * there is none of, a call that does not fit the one before it is MPP_ERROR with errno EINVAL, and nothing was done.
+ *
  * A handle belongs to one thread at a time; different threads may use different handles of one mesh.
  * Create, open and attach before fork() are not inherited: the child must not use its parent's handles.
  */
@@ -31,7 +34,7 @@ typedef enum mpp_outcome {
     MPP_WOULD_BLOCK, /* nothing was done; mpp_wait() returns when it is worth trying again */
     MPP_CLOSED,      /* producer: nobody asks (yet), or every consumer has enough.  consumer: it has ended everywhere */
     MPP_GONE,        /* the mesh is over because something failed; mpp_mesh_cause() says what */
-    MPP_ERROR,       /* this call failed, with an mpp_error; the mesh goes on */
+    MPP_ERROR,       /* this call failed, with an mpp_error or errno; the mesh goes on */
 } mpp_outcome;
 
 /* Exit status of the tools, and the class of an error. */
@@ -207,9 +210,13 @@ const char *mpp_activity_text(unsigned activity); /* "waiting for data" */
 typedef struct mpp_producer mpp_producer;
 
 /* Registration and execution are separate: a source is registered before anyone asks, and started once for
- * each run, by the first START, from mpp_service(). */
+ * each run, by the first START, from mpp_service().  (Where the buffer overwrites: by that or by the first record.)
+ *
+ * A source may call what it likes, also mpp_end(), mpp_producer_fail() and what produces into its own stream; but
+ * of its own producer not mpp_service() (MPP_ERROR with errno EINVAL), mpp_wait() and mpp_producer_detach(). */
 typedef struct mpp_source {
-    /* Run `run` (from 1) is asked for.  0, or -1 with *err: the stream fails with that text. */
+    /* Run `run` (from 1) is asked for.  0, or -1 with *err: the producer fails with that, as by mpp_producer_fail().
+     * *err comes filled in: a source that has nothing to say may leave it alone. */
     int (*start)(void *arg, unsigned stream, unsigned run, mpp_error *err);
     /* Every consumer has enough of it: stop.  The run is over when this returns. */
     void (*stop)(void *arg, unsigned stream, unsigned run);
@@ -227,17 +234,19 @@ void mpp_producer_detach(mpp_producer **p);
 /* This producer takes its share of an input that others have a share of, too.  what: a hash of which input it is; how: a
  * hash of how it looked (its size) when this producer worked its share out.  Both are compared with what the mesh's other
  * producers of the stream have said, before or later: of two who differ one at least learns it.
- * -1: nobody differs; else the index of a producer that said the same `what` and another `how`: its share and ours do not
- * fit together. */
+ * -1: nobody differs (or we do not serve the stream); else the index of a producer that said the same `what` and
+ * another `how`: its share and ours do not fit together. */
 int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t how);
 
 /* Register the source of a stream that this producer serves.  *source is copied. */
-void mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source);
-/* Begin run 1 of a stream without being asked (--eager). */
-void mpp_begin(mpp_producer *p, unsigned stream);
+mpp_outcome mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source);
+/* Begin run 1 of a stream without being asked (--eager): the next mpp_service() does.  Before that nothing can be
+ * produced (MPP_CLOSED).  A stream whose buffer overwrites needs no asking. */
+mpp_outcome mpp_begin(mpp_producer *p, unsigned stream);
 
-/* Take what consumers have asked, start and stop sources.  MPP_OK; MPP_CLOSED: every stream has had its last
- * run, or nobody is left to ask; MPP_GONE.  Call it whenever mpp_wait() returns, and now and then between. */
+/* Take what consumers have asked, start and stop sources.  MPP_OK; MPP_CLOSED: every stream has had its last run, or
+ * nobody is left to ask; MPP_GONE; MPP_ERROR with errno EINVAL: a source calls it.  Call it whenever mpp_wait()
+ * returns, and now and then between. */
 mpp_outcome mpp_service(mpp_producer *p);
 
 /* Producing comes in three strengths.
@@ -284,20 +293,22 @@ void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
  * One record (without delimiter or prefix), to whom the stream's partition says.  Batched: it travels when a
  * frame is full, at mpp_flush() or in mpp_wait().  MPP_OK, MPP_WOULD_BLOCK (the record stays the caller's; one longer
  * than a frame may be under way in part, then no other can go before it), MPP_CLOSED, MPP_GONE; MPP_ERROR with errno
- * EINVAL: not a record of the stream's format, or not the long one that is under way,
- * EMSGSIZE: longer than the mesh's max_record, ENOMEM: nothing was done. */
+ * EINVAL: not a record of the stream's format, or not the one that is under way (a long one, or one that mpp_fill()
+ * has read in part), or the consumer's room is reserved, EMSGSIZE: longer than the mesh's max_record, ENOMEM: nothing
+ * was done.  What mpp_fill() has read goes before: MPP_WOULD_BLOCK while there is no room for that. */
 mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record, size_t len);
 /* After MPP_WOULD_BLOCK: the record will not be offered again.  It is counted, and round robin goes on with the next
- * consumer.  MPP_OK; MPP_WOULD_BLOCK: a part of it is under way, so it must be. */
+ * consumer.  MPP_OK; MPP_WOULD_BLOCK: a part of it is under way, so it must be; MPP_ERROR with errno EINVAL: it is
+ * mpp_fill()'s. */
 mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream);
 /* Before the first record: mpp_fill() gives up what finds no room, and no record is begun before there is room for all of
- * it (so one longer than a ring is always given up). */
-void mpp_no_wait(mpp_producer *p, bool on);
+ * it (so one longer than a ring is always given up).  MPP_OK; MPP_ERROR with errno EINVAL: one is under way. */
+mpp_outcome mpp_no_wait(mpp_producer *p, bool on);
 
 /* mpp_produce_async(): pick it to have many records under way and one place where they complete.
  *
  *     mpp_operation op[N];                                  // and their records: lent until each is complete
- *     for (n = 0; n < N; n++)                               // (once source.start was called, or after mpp_begin())
+ *     for (n = 0; n < N; n++)                               // (once source.start was called)
  *         if (mpp_produce_async(p, stream, record[n], len[n], &op[n]) != MPP_OK)
  *             break;                                        // not accepted: closed, gone, not a record
  *     while (n > 0 && mpp_poll(p, &op[n - 1], &err) == MPP_WOULD_BLOCK) { // in order: the last is through when all are
@@ -307,9 +318,9 @@ void mpp_no_wait(mpp_producer *p, bool on);
  *
  * MPP_OK: accepted; it completes in the order of acceptance, in mpp_poll(), mpp_service(), or here if it can.  Nothing
  * that is produced into the stream later overtakes it: other calls say MPP_WOULD_BLOCK while one is pending.
- * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(): not accepted, and mpp_poll() says the same.  An
- * operation that is pending may not be given again.  On a buffer that overwrites it is
- * complete at once, with success. */
+ * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(), EINVAL also while there is no room for what
+ * mpp_fill() has read: not accepted, and mpp_poll() says the same.  An operation that is pending may not be given
+ * again.  On a buffer that overwrites it is complete at once, with success. */
 typedef struct mpp_operation {
     void *user;         /* the caller's; not looked at */
     const void *record; /* from here on the library's */
@@ -317,13 +328,15 @@ typedef struct mpp_operation {
     unsigned stream;
     mpp_outcome outcome; /* MPP_WOULD_BLOCK while pending; read it by mpp_poll() */
     uint64_t step;       /* what a buffer with an async push of its own keeps here */
+    unsigned refused;    /* why it was not accepted, for mpp_poll(); 0: it was */
     struct mpp_operation *next;
 } mpp_operation;
 mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *record, size_t len, mpp_operation *op);
 /* MPP_OK: it went through (as far as mpp_try_produce() does).  MPP_WOULD_BLOCK: pending; mpp_wait() returns when it is
- * worth another look.  MPP_ERROR: it failed, *err says why; so has the producer with it (mpp_producer_fail()), and what
- * was accepted behind it ends as MPP_GONE.  MPP_CLOSED: cancelled; the run has ended, or every consumer has enough.
- * After anything but MPP_WOULD_BLOCK, operation and record are the caller's again. */
+ * worth another look.  MPP_ERROR: it was not accepted, or it failed, and *err says why; with one that failed so has
+ * the producer (mpp_producer_fail()), and what was accepted behind it ends as MPP_GONE.  MPP_CLOSED: cancelled; the
+ * run has ended, or every consumer has enough.  After anything but MPP_WOULD_BLOCK, operation and record are the
+ * caller's again. */
 mpp_outcome mpp_poll(mpp_producer *p, mpp_operation *op, mpp_error *err);
 /* Take it back: MPP_CLOSED, and it never appears; or what mpp_poll() would say, when it has come too far. */
 mpp_outcome mpp_operation_cancel(mpp_producer *p, mpp_operation *op);
@@ -333,31 +346,36 @@ mpp_outcome mpp_operation_cancel(mpp_producer *p, mpp_operation *op);
 mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used);
 
 /* One read(2) from fd into the stream, straight into the ring where there is one consumer.  From a read that ended inside a
- * record to the one that ends it, or mpp_fill_end(), nothing else may be produced into the stream.
+ * record to the one that ends it, or mpp_fill_end(), nothing else may be produced into the stream, nor its run ended
+ * (MPP_ERROR with errno EINVAL).
  * *n: bytes read.  MPP_OK: n > 0, or n == 0 at the end of fd.  MPP_WOULD_BLOCK: *n == 0, no space.
  * MPP_ERROR: *err; err->os_error EAGAIN: fd has nothing now (what was read before is published).
  * limit: at most so many bytes (0: any number). */
 mpp_outcome mpp_fill(mpp_producer *p, unsigned stream, int fd, size_t limit, size_t *n, mpp_error *err);
 /* The end of one input of the stream: a last record without its delimiter gets one.  MPP_ERROR: it ends inside
- * a record of fixed or prefixed length; what came before it stays accepted. */
+ * a record of fixed or prefixed length; what came before it stays accepted, and the stream can go on unless a part of
+ * the record is under way. */
 mpp_outcome mpp_fill_end(mpp_producer *p, unsigned stream, mpp_error *err);
 
 /* Zero copy, to one consumer and without partition: room for one frame of `len` bytes at *data, valid until
  * the commit; the caller fills it with whole records (framing included) and commits at most len bytes.
  * mpp_reserve: MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED (this consumer has enough), MPP_GONE;
- * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max(); EINVAL: the stream's buffer overwrites.  mpp_commit publishes, or drops what the consumer has
- * cancelled since.  Between the two nothing else may be produced to this consumer in the stream's lane. */
+ * MPP_ERROR with errno EMSGSIZE: longer than mpp_frame_max(); EINVAL: the stream's buffer overwrites, or a record of
+ * it is under way in part.  mpp_commit publishes, or drops what the consumer has cancelled since; of no bytes it gives
+ * the room back.  MPP_ERROR with errno EINVAL: nothing was reserved, or less.
+ * Between the two nothing else may be produced to this consumer in the stream's lane (MPP_ERROR with errno EINVAL). */
 size_t mpp_frame_max(const mpp_producer *p);
 mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, void **data);
-void mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records);
+mpp_outcome mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size_t len, uint64_t records);
 
 /* Publish what is batched. */
 void mpp_flush(mpp_producer *p);
-/* The run of this stream ends well, after what was produced.  Never needs room: operations that are pending are closed, so
- * wait for the last of them before. */
-void mpp_end(mpp_producer *p, unsigned stream);
+/* The run of this stream ends well, after what was produced.  Operations that are pending are closed, so wait for the
+ * last of them before.  MPP_OK, also when no run is under way; only after mpp_fill(): MPP_WOULD_BLOCK: there is no room
+ * for what it has read, MPP_ERROR with errno EINVAL: that ends inside a record, which mpp_fill_end() finishes. */
+mpp_outcome mpp_end(mpp_producer *p, unsigned stream);
 /* Something failed on this side: the first failure in a mesh is its root cause.  err->text goes to everybody;
- * what was produced before is delivered.  true: ours is the root cause. */
+ * what was produced before is delivered.  true: ours is the root cause.  (What err does not say, or NULL, is made up.) */
 bool mpp_producer_fail(mpp_producer *p, const mpp_error *err);
 /* Count records also where that costs a pass over the data (gather of delimited records). */
 void mpp_producer_count(mpp_producer *p, bool on);
@@ -394,18 +412,20 @@ unsigned mpp_consumer_index(const mpp_consumer *c);
 /* Detach and clear *c: streams that were started and have not ended are cancelled. */
 void mpp_consumer_detach(mpp_consumer **c);
 
-/* Ask every producer for the next run of the stream; where its buffer overwrites nobody needs to be asked, and reading
- * begins with what there is.  MPP_OK, also in a mesh that has failed: what was published for us
- * is ours to have, then mpp_next() says MPP_GONE; MPP_WOULD_BLOCK: the run before is not over everywhere yet; MPP_GONE:
- * it never will be, or the mesh was called off. */
+/* Ask every producer for the next run of the stream, once the run before is over or cancelled; where its buffer
+ * overwrites nobody needs to be asked, and reading begins with what there is.  MPP_OK, also in a mesh that has
+ * failed: what was published for us is ours to have, then mpp_next() says MPP_GONE; MPP_WOULD_BLOCK: the run before
+ * is not over everywhere yet; MPP_GONE: it never will be, or the mesh was called off. */
 mpp_outcome mpp_start(mpp_consumer *c, unsigned stream);
 /* The next whole records, of any producer (fairly) or of one.  One batch per stream and producer may be held.
- * MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED, MPP_GONE (all that was published has been handed out). */
+ * MPP_OK, MPP_WOULD_BLOCK, MPP_CLOSED (also of what was not asked for), MPP_GONE (all that was published has been
+ * handed out); *batch is filled in by MPP_OK alone. */
 enum { MPP_PRODUCER_ANY = -1 };
 mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
-void mpp_release(mpp_consumer *c, mpp_batch *batch);
+/* Give a batch of mpp_next() back, once: it is cleared, and what is released twice is MPP_ERROR with errno EINVAL. */
+mpp_outcome mpp_release(mpp_consumer *c, mpp_batch *batch);
 /* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
-void mpp_cancel(mpp_consumer *c, unsigned stream);
+mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream);
 void mpp_consumer_command(mpp_consumer *c, pid_t pid);
 /* As mpp_producer_fail(), but that a consumer of nothing but buffers that overwrite fails alone: nobody else is told. */
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err);

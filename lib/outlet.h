@@ -21,6 +21,8 @@ typedef struct outlet {
     uint32_t len;           /* whole records in the open frame */
     uint32_t extra;         /* bytes of an unfinished record behind them */
     bool reserved;          /* the open frame is the caller's to fill: mpp_reserve */
+    unsigned lent_to;       /* the stream + 1 whose mpp_commit is to come, 0: none ... */
+    size_t lent;            /* ... of at most so many bytes */
     uint32_t room;          /* bytes that whole records may take in the open frame without another look, 0: look */
     uint64_t records;       /* in the open frame */
     uint64_t due;           /* bytes published and not told */

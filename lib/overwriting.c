@@ -126,10 +126,7 @@ mpp_outcome overwriting_push(mpp_producer *p, producer_stream *s, const void *da
         *used += len;
     }
     bell(p, s);
-    if (outcome != MPP_ERROR)
-        return MPP_OK;
-    errno = EMSGSIZE;
-    return MPP_ERROR;
+    return outcome == MPP_ERROR ? producer_refuse(EMSGSIZE) : MPP_OK;
 }
 
 /* ---- the consumer's side ------------------------------------------------------------------------ */

@@ -90,12 +90,13 @@ int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer *
         free(p);
         return -1;
     }
-    if (outlets_open(p, err) < 0 || streams_open(p, err) < 0) {
-        endpoint_fail(&p->end, err && err->status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
-                      "producer %u could not attach", p->end.index);
+    mpp_error why;
+    if (outlets_open(p, &why) < 0 || streams_open(p, &why) < 0) { /* everybody learns it, and need not wait for us */
+        endpoint_fail(&p->end, why.status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
+                      "producer %u (pid %d) could not attach: %.400s", p->end.index, (int)getpid(), why.text);
         endpoint_leave(&p->end);
         producer_free(p);
-        return -1;
+        return error_pass(err, &why);
     }
     p->end.settle = settle;
     p->mail_seen = mail_of(p) - 1; /* messages may wait already */
@@ -135,6 +136,8 @@ int mpp_producer_fd(const mpp_producer *p)
 int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t how)
 {
     const endpoint *e = &p->end;
+    if (!producer_stream_of(p, stream)) /* the slot would be another's */
+        return -1;
     const unsigned lane = stream % e->mesh->l.lanes;
     const uint64_t ours = (uint64_t)what << 32 | how;
     store_relaxed(&mesh_endpoint_slot(e->mesh, lane, 'p', e->index)->share, ours);
@@ -147,16 +150,28 @@ int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t
     return -1;
 }
 
-void mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source)
+void producer_unserved(const mpp_producer *p, unsigned stream, mpp_error *err)
 {
-    producer_stream *s = producer_stream_of(p, stream);
-    s->source = *source;
-    s->registered = true;
+    error_set(err, MPP_S_USAGE, 0, "producer %u does not serve a stream number %u", p->end.index, stream);
 }
 
-void mpp_begin(mpp_producer *p, unsigned stream)
+mpp_outcome mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source)
 {
-    producer_stream_of(p, stream)->registry.eager = true;
+    producer_stream *s = producer_stream_of(p, stream);
+    if (!s)
+        return producer_refuse(EINVAL);
+    s->source = *source;
+    s->registered = true;
+    return MPP_OK;
+}
+
+mpp_outcome mpp_begin(mpp_producer *p, unsigned stream)
+{
+    producer_stream *s = producer_stream_of(p, stream);
+    if (!s)
+        return producer_refuse(EINVAL);
+    s->registry.eager = true;
+    return MPP_OK;
 }
 
 void mpp_producer_count(mpp_producer *p, bool on)
@@ -169,6 +184,9 @@ void mpp_producer_count(mpp_producer *p, bool on)
 void mpp_producer_totals(const mpp_producer *p, unsigned stream, mpp_totals *t)
 {
     const producer_stream *s = producer_stream_of(p, stream);
+    *t = (mpp_totals){0};
+    if (!s)
+        return;
     bool uncounted = producer_in_place(p, s) && s->declared->info.format.kind == MPP_DELIMITED && !p->counting;
     *t = (mpp_totals){.records = uncounted ? UINT64_MAX : s->records,
                       .bytes = s->bytes,
@@ -183,6 +201,7 @@ static void forget_input(producer_stream *s)
 {
     s->have = s->at = 0;
     s->offset = 0;
+    s->filling = false;
     s->long_left = 0;
     s->favour = 0;
     s->turn = 0;
@@ -290,16 +309,28 @@ void bounded_begin(mpp_producer *p, producer_stream *s)
             outlet_begin(&s->outlets[j], &p->end, s->stream, s->registry.run);
 }
 
+/* A source that fails need not say why, nor of what class that is. */
+static void start(mpp_producer *p, producer_stream *s)
+{
+    mpp_error err;
+    error_set(&err, MPP_S_ERROR, 0, "the source of stream '%s' could not be started", s->declared->info.name);
+    const bool calling = p->calling; /* one that overwrites may begin inside another's */
+    p->calling = true;
+    const int started = s->source.start(s->source.arg, s->stream, s->registry.run, &err);
+    p->calling = calling;
+    if (started < 0)
+        mpp_producer_fail(p, &err);
+}
+
 void producer_begin(mpp_producer *p, producer_stream *s)
 {
     registry *r = &s->registry;
-    mpp_error err;
     r->run++;
     r->running = true;
     forget_input(s);
     s->buffer->begin(p, s);
-    if (s->source.start && s->source.start(s->source.arg, s->stream, r->run, &err) < 0)
-        mpp_producer_fail(p, &err);
+    if (s->source.start)
+        start(p, s);
 }
 
 static void stop(mpp_producer *p, producer_stream *s)
@@ -307,8 +338,11 @@ static void stop(mpp_producer *p, producer_stream *s)
     s->registry.running = false;
     forget_input(s);
     operations_close(p, s, MPP_CLOSED);
-    if (s->source.stop)
-        s->source.stop(s->source.arg, s->stream, s->registry.run);
+    if (!s->source.stop)
+        return;
+    p->calling = true;
+    s->source.stop(s->source.arg, s->stream, s->registry.run);
+    p->calling = false;
 }
 
 static void move_stream(mpp_producer *p, producer_stream *s)
@@ -337,6 +371,8 @@ static void stop_all(mpp_producer *p)
 
 mpp_outcome mpp_service(mpp_producer *p)
 {
+    if (p->calling) /* a run is not begun inside the end of another */
+        return producer_refuse(EINVAL);
     if (endpoint_gone(&p->end))
         return MPP_GONE;
     take_messages(p);
@@ -374,11 +410,18 @@ static void end_run(mpp_producer *p, producer_stream *s, unsigned state)
     s->registry.running = false;
 }
 
-void mpp_end(mpp_producer *p, unsigned stream)
+mpp_outcome mpp_end(mpp_producer *p, unsigned stream)
 {
     producer_stream *s = producer_stream_of(p, stream);
+    if (!s)
+        return producer_refuse(EINVAL);
     if (!s->registry.running)
-        return;
+        return MPP_OK;
+    if (s->filling) {
+        const mpp_outcome rest = fill_rest(p, s);
+        if (rest == MPP_ERROR || rest == MPP_WOULD_BLOCK)
+            return rest;
+    }
     end_run(p, s, LAYOUT_ENDED);
     forget_input(s);
     if (registry_finished(&s->registry)) {
@@ -388,6 +431,7 @@ void mpp_end(mpp_producer *p, unsigned stream)
         for (unsigned i = 0; !owes && i < p->end.n_lanes; i++)
             store_relaxed(&endpoint_slot(&p->end, i)->owes, 0);
     }
+    return MPP_OK;
 }
 
 void mpp_producer_command(mpp_producer *p, pid_t pid)
@@ -397,11 +441,12 @@ void mpp_producer_command(mpp_producer *p, pid_t pid)
 
 bool mpp_producer_fail(mpp_producer *p, const mpp_error *err)
 {
+    const mpp_error told = error_told(err, "it failed, and did not say why");
     mpp_flush(p);
     for (unsigned i = 0; i < p->n_streams; i++)
         if (p->streams[i].registry.running)
             end_run(p, &p->streams[i], LAYOUT_FAILED);
-    return endpoint_report(&p->end, err);
+    return endpoint_report(&p->end, &told);
 }
 
 void producer_unasked(mpp_producer *p)

@@ -9,6 +9,11 @@
 #include "splitter.h"
 #include "tape.h"
 
+#include <errno.h>
+
+/* The ways in which records come.  A record that one has out in part, or has read in part, no other can finish. */
+typedef enum producer_way { WAY_RECORD, WAY_OPERATION, WAY_FEED, WAY_FILL, WAY_RESERVE } producer_way;
+
 typedef struct producer_stream {
     unsigned stream;
     const mesh_stream *declared;
@@ -24,11 +29,13 @@ typedef struct producer_stream {
     uint64_t long_left;  /* bytes of a record longer than a frame that are still to be sent */
     uint64_t long_whole; /* of how many */
     int long_target;
+    producer_way way; /* whose it is */
 
     splitter split;       /* of what was read by mpp_fill */
     unsigned char *input; /* read and not fed yet */
     size_t size, have, at;
     uint64_t offset; /* of input[0], or of the next read, in this input */
+    bool filling;    /* what mpp_fill has read is not through, or ends inside a record */
 
     mpp_operation *pending, *pending_last; /* mpp_produce_async, in order */
 
@@ -56,6 +63,7 @@ struct mpp_producer {
     uint32_t peers_seen; /* when we last looked who had left */
     unsigned runs;
     bool counting, over;
+    bool calling;              /* a source is being called */
     bool no_wait;              /* mpp_no_wait() */
     bool news;                 /* an operation is complete, or has failed ... */
     mpp_error operation_error; /* ... with this */
@@ -101,6 +109,30 @@ static inline void partition_sent(producer_stream *s, size_t len)
 /* May a record be produced now?  MPP_OK, MPP_CLOSED, MPP_GONE.  A stream whose buffer overwrites begins here at the
  * latest: before its input is read, which a run begins without. */
 mpp_outcome producer_state(mpp_producer *p, producer_stream *s);
+static inline mpp_outcome producer_refuse(int why)
+{
+    errno = why;
+    return MPP_ERROR;
+}
+/* May a record come in this way now, into a stream on which nothing is pending?  MPP_OK; MPP_ERROR with errno EINVAL: one
+ * that came in another way is not whole yet; MPP_WOULD_BLOCK, MPP_CLOSED, MPP_GONE: of what mpp_fill has read, which goes
+ * before. */
+mpp_outcome producer_other_way(mpp_producer *p, producer_stream *s, producer_way way);
+static inline mpp_outcome producer_turn(mpp_producer *p, producer_stream *s, producer_way way)
+{
+    if (s->filling || s->long_left)
+        return producer_other_way(p, s, way);
+    s->way = way;
+    return MPP_OK;
+}
+/* What to say of a record that is not whole yet; of a stream that is not ours. */
+void producer_between(const producer_stream *s, mpp_error *err);
+void producer_unserved(const mpp_producer *p, unsigned stream, mpp_error *err);
+/* What mpp_fill has read goes into frames.  MPP_OK: all of it, and it ends where a record does; MPP_ERROR with errno EINVAL:
+ * it does not. */
+mpp_outcome fill_rest(mpp_producer *p, producer_stream *s);
+/* The next record goes nowhere. */
+void producer_give_up(mpp_producer *p, producer_stream *s);
 /* Why is there no room? */
 static inline mpp_outcome producer_no_room(mpp_producer *p)
 {

@@ -54,9 +54,9 @@ int mpp_mesh_remove(const char *id, mpp_error *err)
     mpp_mesh *m;
     mpp_error why;
     if (mpp_mesh_open(id, &m, &why) < 0) {
-        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id, NULL)))
+        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && unlink_segment(id, &why)))
             return 0;
-        return error_set(err, why.status, 0, "%s", why.text);
+        return error_pass(err, &why);
     }
     /* First what is needed to wake those who sleep in it: they could not be told afterwards. */
     mesh_debts owed = {.bits = calloc(MESH_DEBTS_WORDS(m->l.slots), sizeof *owed.bits)};
@@ -246,7 +246,7 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
     free(ids);
     for (unsigned at = 0; n >= 0 && at < MESH_DIRECTORIES; at++)
         collect_directories(at, &failure);
-    return failure.status == MPP_S_DONE ? removed : error_set(err, failure.status, 0, "%s", failure.text);
+    return failure.status == MPP_S_DONE ? removed : error_pass(err, &failure);
 }
 
 void mpp_mesh_free_tied(void)
