@@ -65,10 +65,10 @@ static mpp_format prefixed(unsigned choice)
 
 static uint64_t power_of_two(const cli_option *option, const char *value)
 {
-    uint64_t size = cli_size(option, value, 0, UINT64_MAX);
+    uint64_t size = cli_size(option, value, 64 << 10, 1 << 30);
     if (size & (size - 1))
         cli_bad_value(option, value, "not a power of two; try 64K, 1M");
-    return cli_size(option, value, 64 << 10, 1 << 30);
+    return size;
 }
 
 static const char *key_list(const cli_option *option, const char *value)
