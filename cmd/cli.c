@@ -231,16 +231,15 @@ void cli_parse(const cli_tool *tool, int argc, char **argv, cli_dashes dashes,
 
 /* ---- values ------------------------------------------------------------------------------------- */
 
-/* The decimal number that value begins with, or false. */
+/* The decimal number that value begins with, at most UINT64_MAX; false: it begins with none. */
 static bool digits(const char *value, uint64_t *number, const char **end)
 {
     char *stop;
     if (value[0] < '0' || value[0] > '9') /* strtoull takes blanks and signs */
         return false;
-    errno = 0;
     *number = strtoull(value, &stop, 10);
     *end = stop;
-    return errno == 0;
+    return true;
 }
 
 uint64_t cli_number(const cli_option *option, const char *value, uint64_t min, uint64_t max)
@@ -249,8 +248,6 @@ uint64_t cli_number(const cli_option *option, const char *value, uint64_t min, u
     const char *end;
     if (digits(value, &number, &end) && !*end && number >= min && number <= max)
         return number;
-    if (max == UINT64_MAX)
-        cli_bad_value(option, value, "expected a whole number, at least %ju", (uintmax_t)min);
     cli_bad_value(option, value, "expected a whole number from %ju to %ju", (uintmax_t)min, (uintmax_t)max);
 }
 
@@ -268,26 +265,19 @@ static const char *size_text(uint64_t size, char text[32])
 uint64_t cli_size(const cli_option *option, const char *value, uint64_t min, uint64_t max)
 {
     static const char units[] = "KMG";
+    char least[32], most[32];
     uint64_t size;
-    const char *end, *unit;
-    bool valid = digits(value, &size, &end);
-    if (valid && *end) {
-        unit = strchr(units, *end);
-        unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-        valid = unit && !end[1] && size <= UINT64_MAX >> shift;
-        if (valid)
-            size <<= shift;
-    }
-    if (!valid)
-        cli_bad_value(option, value, "expected a size in bytes, or with K, M or G: 4096, 64K, 1M");
-    char text[32];
-    if (size < min)
-        cli_bad_value(option, value, "expected at least %s", size_text(min, text));
-    if (size > max)
-        cli_bad_value(option, value, "expected at most %s", size_text(max, text));
-    return size;
+    const char *end, *unit = NULL;
+    bool valid = digits(value, &size, &end) && (!*end || ((unit = strchr(units, *end)) && !end[1]));
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (valid && size <= max >> shift && size << shift >= min)
+        return size << shift;
+    cli_bad_value(option, value, "expected a size from %s to %s, in bytes or with K, M or G", size_text(min, least),
+                  size_text(max, most));
 }
 
+/* More than CLI_DURATION_MAX, to whose end nobody waits, and less than 1 ms, which is not the 0 that may stand for
+ * ever, become the nearest that there is. */
 int64_t cli_duration(const cli_option *option, const char *value)
 {
     static const struct unit {
@@ -298,9 +288,11 @@ int64_t cli_duration(const cli_option *option, const char *value)
     double number = strtod(value, &end);
     bool plain = end > value && strspn(value, "0123456789.") == (size_t)(end - value);
 
-    for (size_t i = 0; plain && i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].name) == 0 && number * units[i].ms <= 1e15)
-            return (int64_t)(number * units[i].ms + 0.5);
+    for (size_t i = 0; plain && i < sizeof units / sizeof *units; i++) {
+        double ms = number * units[i].ms;
+        if (strcmp(end, units[i].name) == 0)
+            return ms >= (double)CLI_DURATION_MAX ? CLI_DURATION_MAX : ms > 0 && ms < 1 ? 1 : (int64_t)(ms + 0.5);
+    }
     cli_bad_value(option, value, "expected a duration: 500ms, 1.5, 30s, 2m, 1h");
 }
 

@@ -56,10 +56,12 @@ typedef enum cli_dashes { CLI_DASHES_OPERANDS, CLI_DASHES_COMMAND } cli_dashes;
 void cli_parse(const cli_tool *tool, int argc, char **argv, cli_dashes dashes,
                void (*take)(void *arg, const cli_option *option, const char *value), void *arg, cli_rest *rest);
 
-/* Values.  One that is not valid is a usage error that names option, value and what is expected. */
+/* Values.  One that is not valid is a usage error that names option, value and what is expected; max is below
+ * UINT64_MAX. */
 uint64_t cli_number(const cli_option *option, const char *value, uint64_t min, uint64_t max);
 uint64_t cli_size(const cli_option *option, const char *value, uint64_t min, uint64_t max); /* bytes; K M G: 1024s */
 int64_t cli_duration(const cli_option *option, const char *value);   /* milliseconds; ms s m h, bare: seconds */
+#define CLI_DURATION_MAX (INT64_MAX / 1000000 / 4)                   /* 73 years; what is longer is cut to it */
 unsigned char cli_byte(const cli_option *option, const char *value); /* one byte, or \n \t \r \0 \\ \xHH */
 /* The position of value in names[], which ends with NULL. */
 unsigned cli_choice(const cli_option *option, const char *value, const char *const *names);

@@ -16,6 +16,7 @@ typedef struct cursor {
 struct merge {
     const mpp_mesh *mesh;
     unsigned stream, n;
+    bool stable;
     cursor *cursors;
     unsigned *heap, size; /* cursors that stand on a record, least first */
     unsigned missing;     /* cursors that are neither in the heap nor over */
@@ -23,12 +24,12 @@ struct merge {
     bool gone;
 };
 
-merge *merge_create(const mpp_mesh *mesh, unsigned stream)
+merge *merge_create(const mpp_mesh *mesh, unsigned stream, bool stable)
 {
     merge *m = calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    *m = (merge){.mesh = mesh, .stream = stream, .n = mpp_mesh_producers(mesh), .current = -1};
+    *m = (merge){.mesh = mesh, .stream = stream, .n = mpp_mesh_producers(mesh), .stable = stable, .current = -1};
     m->missing = m->n;
     m->cursors = calloc(m->n, sizeof *m->cursors);
     m->heap = calloc(m->n, sizeof *m->heap);
@@ -58,11 +59,17 @@ static const unsigned char *record_of(const cursor *c)
     return c->batch.data + c->at;
 }
 
-/* By key, then by all bytes, as sort -m does, then by producer. */
+/* By key, and where that says nothing, by all bytes. */
+static int compare(const merge *m, const unsigned char *a, size_t a_len, const unsigned char *b, size_t b_len)
+{
+    return m->stable ? mpp_record_compare(m->mesh, m->stream, a, a_len, b, b_len)
+                     : mpp_record_order(m->mesh, m->stream, a, a_len, b, b_len);
+}
+
 static bool before(const merge *m, unsigned a, unsigned b)
 {
     const cursor *x = &m->cursors[a], *y = &m->cursors[b];
-    int order = mpp_record_order(m->mesh, m->stream, record_of(x), x->len, record_of(y), y->len);
+    int order = compare(m, record_of(x), x->len, record_of(y), y->len);
     return order < 0 || (order == 0 && a < b);
 }
 
@@ -95,22 +102,59 @@ static void push(merge *m, unsigned producer)
     }
 }
 
-static mpp_outcome disorder(const merge *m, unsigned producer, mpp_error *err)
+enum { EXCERPT = 32, OPTIONS = 160 };
+
+/* The beginning of a record, without its length, for a message. */
+static void excerpt(const mpp_format *format, const unsigned char *record, size_t len, char text[EXCERPT])
+{
+    size_t at = (format->kind == MPP_U32LE || format->kind == MPP_U32BE) && len ? 4 : 0, n = 0;
+    for (; at < len && n < EXCERPT - 1 && record[at] != '\n' && record[at] != 0; at++)
+        text[n++] = record[at] < ' ' || record[at] == 0x7f ? '?' : (char)record[at];
+    text[n] = 0;
+}
+
+/* A stream's key as sort is told it: " -t , -k 2,2nr -k 1,1" of "2nr,1". */
+static void sort_options(const mpp_stream_info *info, char text[OPTIONS])
+{
+    const char *key = info->key ? info->key : "";
+    unsigned char separator = (unsigned char)info->separator;
+    size_t n = 0;
+    text[0] = 0;
+    if (*key)
+        n = (size_t)snprintf(text, OPTIONS, separator > ' ' && separator < 0x7f ? " -t '%c'" : " -t $'\\x%02x'",
+                             separator);
+    while (*key && n < OPTIONS) {
+        int digits = (int)strspn(key, "0123456789"), len = (int)strcspn(key, ",");
+        n += (size_t)snprintf(text + n, OPTIONS - n, " -k %.*s,%.*s", digits, key, len, key);
+        key += len + (key[len] == ',');
+    }
+}
+
+/* A producer's record is less than the one before, or only its bytes are: then it may have been sorted by the key, and
+ * by other rules beyond it. */
+static mpp_outcome disorder(const merge *m, unsigned producer, const unsigned char *previous, size_t previous_len,
+                            mpp_error *err)
 {
     const cursor *c = &m->cursors[producer];
-    const unsigned char *r = record_of(c);
-    char text[64];
-    size_t n = 0;
-    while (n < c->len && n < sizeof text - 1 && r[n] != '\n' && r[n] != 0) {
-        text[n] = r[n] < ' ' || r[n] == 0x7f ? '?' : (char)r[n];
-        n++;
-    }
-    text[n] = 0;
+    const mpp_stream_info *info = mpp_mesh_stream(m->mesh, m->stream);
+    char this[EXCERPT], last[EXCERPT], options[OPTIONS];
+    bool tie = mpp_record_compare(m->mesh, m->stream, previous, previous_len, record_of(c), c->len) == 0;
+    sort_options(info, options);
+    excerpt(&info->format, record_of(c), c->len, this);
+    excerpt(&info->format, previous, previous_len, last);
     *err = (mpp_error){.status = MPP_S_ERROR};
-    snprintf(err->text, sizeof err->text,
-             "producer %u is not sorted: its record %llu ('%s') comes after one that sorts behind it; sort each input "
-             "by the stream's key, with LC_ALL=C",
-             producer, (unsigned long long)c->records, text);
+    int n =
+        snprintf(err->text, sizeof err->text,
+                 "stream '%s': producer %u is not sorted: its record %llu ('%s') comes after its record %llu ('%s'), ",
+                 info->name, producer, (unsigned long long)c->records, this, (unsigned long long)c->records - 1, last);
+    size_t room = sizeof err->text - (size_t)n; /* names and excerpts are short */
+    if (tie)
+        snprintf(err->text + n, room,
+                 "whose key is equal and whose bytes are greater: ties are out of order; sort each input with LC_ALL=C "
+                 "sort%s, and not with -r for all as in sort -rn, or merge with --stable",
+                 options);
+    else
+        snprintf(err->text + n, room, "which sorts behind it; sort each input with LC_ALL=C sort%s", options);
     return MPP_ERROR;
 }
 
@@ -132,8 +176,8 @@ static mpp_outcome stand(merge *m, unsigned producer, const unsigned char *previ
         return MPP_ERROR;
     }
     c->records++;
-    if (previous && mpp_record_compare(m->mesh, m->stream, previous, previous_len, record_of(c), c->len) > 0)
-        return disorder(m, producer, err);
+    if (previous && compare(m, previous, previous_len, record_of(c), c->len) > 0)
+        return disorder(m, producer, previous, previous_len, err);
     return MPP_OK;
 }
 

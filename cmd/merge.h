@@ -9,8 +9,9 @@
 
 typedef struct merge merge;
 
-/* NULL: no memory. */
-merge *merge_create(const mpp_mesh *mesh, unsigned stream);
+/* Records whose keys are equal: their bytes decide, as sort -m has it, or, stable, the index of their producer and then
+ * their order there, as sort -s -m has it.  NULL: no memory. */
+merge *merge_create(const mpp_mesh *mesh, unsigned stream, bool stable);
 /* Releases the batches that it holds. */
 void merge_destroy(merge **m, mpp_consumer *c);
 

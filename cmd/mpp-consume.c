@@ -23,7 +23,7 @@ static const cli_tool tool = {
 
 typedef struct request {
     participant *who;
-    bool tag, sequential, merge, strict, fail_on_lag;
+    bool tag, sequential, merge, stable, strict, fail_on_lag;
     const char *output;
     uint64_t max_records; /* UINT64_MAX: all */
 } request;
@@ -48,6 +48,9 @@ static void take(void *arg, const cli_option *option, const char *value)
         break;
     case OPT_MERGE:
         r->merge = true;
+        break;
+    case OPT_STABLE:
+        r->stable = true;
         break;
     case OPT_FAIL_ON_LAG:
         r->fail_on_lag = true;
@@ -553,7 +556,7 @@ static void make_lines(job *j)
     for (unsigned i = 0; i < w->n_streams; i++) {
         line *l = &j->lines[i];
         *l = (line){.stream = w->streams[i].number, .info = mpp_mesh_stream(w->mesh, w->streams[i].number)};
-        if (j->asked.merge && !(l->merge = merge_create(w->mesh, l->stream)))
+        if (j->asked.merge && !(l->merge = merge_create(w->mesh, l->stream, j->asked.stable)))
             participant_fail_text(&j->who, MPP_S_ERROR, "no memory for a merge");
     }
 }
@@ -591,6 +594,8 @@ static void check_request(const job *j)
     }
     if (j->asked.merge && !j->asked.sequential)
         check_merge(w);
+    if (j->asked.stable && !j->asked.merge)
+        cli_usage("--stable is for --merge");
     if (j->asked.fail_on_lag && !ring)
         cli_usage("--fail-on-lag: no ring can drop records here; see mpp-create --buffer");
     if (!shared && j->asked.output)

@@ -26,6 +26,7 @@ typedef struct request {
     mpp_mesh_options mesh;
     mpp_stream_options defaults; /* what options before the first -s said, for all streams */
     mpp_stream_options *streams; /* mesh.n_streams of them */
+    bool keyed;                  /* has what options describe now been given a -k of its own? */
     job job;
     const char *creating; /* an option that only means something when a mesh is made, or NULL */
 } request;
@@ -40,6 +41,7 @@ static void add_stream(request *r, const char *name)
     grown[n - 1].name = name;
     r->streams = grown;
     r->mesh.n_streams = (unsigned)n;
+    r->keyed = false;
 }
 
 /* Whom an option that describes a stream is about. */
@@ -65,16 +67,21 @@ static mpp_format prefixed(unsigned choice)
 
 static uint64_t power_of_two(const cli_option *option, const char *value)
 {
-    uint64_t size = cli_size(option, value, 0, UINT64_MAX);
+    uint64_t size = cli_size(option, value, 64 << 10, 1 << 30);
     if (size & (size - 1))
         cli_bad_value(option, value, "not a power of two; try 64K, 1M");
-    return cli_size(option, value, 64 << 10, 1 << 30);
+    return size;
 }
 
-static const char *key_list(const cli_option *option, const char *value)
+/* sort(1) has a -k for each field of its key, and here a second one would replace the first. */
+static const char *key_list(request *r, const cli_option *option, const char *value)
 {
     if (!*value)
         cli_bad_value(option, value, "expected fields, as in 2 or 2nr,1");
+    if (r->keyed)
+        cli_bad_value(option, value,
+                      "a second -k: a key is one list of its fields; for sort's -k 2,2n -k 1,1 write -k 2n,1");
+    r->keyed = true;
     return value;
 }
 
@@ -116,7 +123,7 @@ static void take(void *arg, const cli_option *option, const char *value)
         described(r)->format = prefixed(cli_choice(option, value, endian));
         break;
     case OPT_KEY:
-        described(r)->key = key_list(option, value);
+        described(r)->key = key_list(r, option, value);
         break;
     case OPT_FIELD_SEPARATOR:
         described(r)->separator = (char)cli_byte(option, value);

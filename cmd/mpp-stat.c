@@ -24,9 +24,7 @@ static const cli_tool tool = {
 
 static int64_t duration_ns(const cli_option *option, const char *value)
 {
-    enum { MILLISECOND = 1000000 };
-    const int64_t ms = cli_duration(option, value), most = INT64_MAX / 4 / MILLISECOND;
-    return (ms < most ? ms : most) * MILLISECOND;
+    return cli_duration(option, value) * 1000000;
 }
 
 static int64_t interval_ns(const cli_option *option, const char *value)

@@ -10,6 +10,7 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +61,13 @@ static key_order order_of(char letter)
     }
 }
 
-/* false: no letter of ours, or a second order. */
-static bool parse_letter(char letter, key_field *f)
+/* NULL: taken; else what is wrong with it. */
+static const char *parse_letter(char letter, key_field *f)
 {
     key_order order = order_of(letter);
-    if (order != KEY_BYTES && (f->order == KEY_BYTES || f->order == order))
+    if (order != KEY_BYTES && f->order != KEY_BYTES && f->order != order)
+        return "n, g and h exclude one another, as they do in sort";
+    if (order != KEY_BYTES)
         f->order = order;
     else if (letter == 'r')
         f->reverse = true;
@@ -72,27 +75,65 @@ static bool parse_letter(char letter, key_field *f)
         f->fold = true;
     else if (letter == 'b')
         f->skip_blanks = true;
+    else if (letter == '.')
+        return "a key is whole fields, and sort's positions within one cannot be said: make them a field of their own";
+    else if (letter != '\0' && strchr("diMRV", letter) != NULL)
+        return "sort's letters d, i, M, R and V are not taken: make a field that sorts so by its bytes, or write n, g "
+               "or h (one of them), f, b, r";
     else
-        return false;
-    return true;
+        return "after a field's number come n, g or h (one of them), f, b, r";
+    return NULL;
 }
 
 /* One field of the list at *text, which moves to the comma or the NUL behind it. */
 static int parse_field(const char **text, key_field *f, mpp_error *err)
 {
-    const char *p = *text, *whole = *text;
+    const char *p = *text, *whole = *text, *wrong = NULL;
     int len = (int)strcspn(whole, ",");
+    if (*p == '+')
+        return error_set(err, MPP_S_USAGE, 0, "key field '%.*s': sort's old +N counts fields from 0; write N + 1", len,
+                         whole);
     f->field = parse_number(&p);
     if (f->field == 0)
         return error_set(err, MPP_S_USAGE, 0, "key field '%.*s': expected a field's number from 1 to %d, then letters",
                          len, whole, FIELD_MAX);
-    for (; p < whole + len; p++)
-        if (!parse_letter(*p, f))
-            return error_set(err, MPP_S_USAGE, 0,
-                             "key field '%.*s': not understood from '%.*s' on; after the number come n, g or h "
-                             "(one of them), f, b, r",
-                             len, whole, (int)(whole + len - p), p);
+    for (; p < whole + len && wrong == NULL; p++)
+        wrong = parse_letter(*p, f);
+    if (wrong != NULL)
+        return error_set(err, MPP_S_USAGE, 0, "key field '%.*s', from '%.*s' on: %s", len, whole,
+                         (int)(whole + len - p + 1), p - 1, wrong);
     *text = p;
+    return 0;
+}
+
+/* What one field of ours says as sort's `-k 2n,2r` does, whose letters add up; its end's b only counts beside a
+ * character's position, which is not there. */
+static void write_field(const key_field *first, const key_field *second, char text[16])
+{
+    static const char orders[] = "\0ngh";
+    key_order order = first->order != KEY_BYTES ? first->order : second->order;
+    snprintf(text, 16, "%u%.1s%s%s%s", first->field, &orders[order], first->fold || second->fold ? "f" : "",
+             first->skip_blanks ? "b" : "", first->reverse || second->reverse ? "r" : "");
+}
+
+/* A field that is named twice: who writes `2,2n` means sort's range from field 2 to field 2, and would get the bytes of
+ * field 2 first.  begins: where each field's text begins, and where the last one ends. */
+static int check_twice(const key *k, const char *const *begins, mpp_error *err)
+{
+    const key_field *last = &k->fields[k->n - 1];
+    char instead[16];
+    for (unsigned i = 0; i + 1 < k->n; i++) {
+        if (k->fields[i].field != last->field)
+            continue;
+        if (i + 2 < k->n || (k->fields[i].order != last->order && k->fields[i].order != 0 && last->order != 0))
+            return error_set(err, MPP_S_USAGE, 0, "key '%s' names field %u twice: leave one of them out", begins[0],
+                             last->field);
+        write_field(&k->fields[i], last, instead);
+        return error_set(err, MPP_S_USAGE, 0,
+                         "key '%s' names field %u twice: a key is a list of fields, not where it begins and ends; for "
+                         "sort's -k %.*s write -k %s",
+                         begins[0], last->field, (int)(begins[k->n] - begins[i]), begins[i], instead);
+    }
     return 0;
 }
 
@@ -101,15 +142,18 @@ int key_parse(const char *text, char separator, key *k, mpp_error *err)
     *k = (key){.separator = (unsigned char)separator};
     if (strlen(text) >= KEY_TEXT_MAX)
         return error_set(err, MPP_S_USAGE, 0, "key '%.32s...' is longer than %d bytes", text, KEY_TEXT_MAX - 1);
-    const char *p = text;
+    const char *p = text, *begins[KEY_FIELDS_MAX + 1];
     if (*p == '\0')
         return 0;
     do {
         if (k->n == KEY_FIELDS_MAX)
             return error_set(err, MPP_S_USAGE, 0, "key '%s' has more than %d fields", text, KEY_FIELDS_MAX);
+        begins[k->n] = p;
         if (parse_field(&p, &k->fields[k->n], err) != 0)
             return -1;
-        k->n++;
+        begins[++k->n] = p;
+        if (check_twice(k, begins, err) != 0)
+            return -1;
     } while (*p++ == ',');
     return 0;
 }
@@ -319,7 +363,7 @@ static int compare_numeric(span a, span b)
 /* The power of 1000 (or 1024: it makes no difference to the order) that follows a number, with its sign. */
 static int magnitude(const decimal *d, span rest, bool fold)
 {
-    static const char units[] = "KMGTPEZY";
+    static const char units[] = "KMGTPEZYRQ";
     if (rest.n == 0 || is_zero(d))
         return 0;
     unsigned char c = *rest.p;
@@ -336,8 +380,7 @@ static int compare_human(span a, span b, bool fold)
     return m != o ? (m < o ? -1 : 1) : compare_decimals(&x, &y);
 }
 
-/* The C locale's number wherever the program has set another; glibc and musl have that locale ready, so that
- * nothing is allocated. */
+/* The C locale's number wherever the program has set another; glibc and musl have that locale ready. */
 static long double to_number(const char *text, char **end)
 {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -348,21 +391,50 @@ static long double to_number(const char *text, char **end)
     return v;
 }
 
-/* Numbers have a rank of 2, after NaNs and what is no number at all. */
+/* What is no number has a rank of 0; then come NaNs with a minus, NaNs without, and at 3 all numbers. */
 typedef struct general {
     int rank;
     long double value;
 } general;
 
+static general general_of(const char *text)
+{
+    char *end;
+    general g = {.value = to_number(text, &end)};
+    g.rank = end == text ? 0 : !isnan(g.value) ? 3 : signbit(g.value) ? 1 : 2;
+    return g;
+}
+
+static bool is_space(unsigned char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Up to the first blank behind a word, where any number has ended. */
+static span first_word(span s)
+{
+    size_t n = 0;
+    while (s.n > 0 && is_space(*s.p))
+        s = span_skip(s, 1);
+    while (n < s.n && !is_space(s.p[n]))
+        n++;
+    return (span){s.p, n};
+}
+
 static general read_general(span s)
 {
-    /* Room for every digit in front of the point that a long double tells apart, and then some. */
-    char text[LDBL_MAX_10_EXP + 128], *end;
-    size_t n = s.n < sizeof text ? s.n : sizeof text - 1;
-    memcpy(text, s.p, n);
-    text[n] = '\0';
-    general g = {.value = to_number(text, &end)};
-    g.rank = end == text ? 0 : isnan(g.value) ? 1 : 2;
+    /* Room for every digit in front of the point that a long double tells apart.  Of what is longer than that, its
+     * beginning must do where there is no memory for more. */
+    char few[LDBL_MAX_10_EXP + 128], *more = NULL;
+    if (s.n >= sizeof few)
+        s = first_word(s);
+    if (s.n >= sizeof few && (more = malloc(s.n + 1)) == NULL)
+        s.n = sizeof few - 1;
+    char *text = more != NULL ? more : few;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    general g = general_of(text);
+    free(more);
     return g;
 }
 
@@ -371,8 +443,7 @@ static int compare_general(span a, span b)
     general x = read_general(a), y = read_general(b);
     if (x.rank != y.rank)
         return x.rank < y.rank ? -1 : 1;
-    /* NaNs come out equal: how sort orders them among themselves depends on its version, if on nothing worse. */
-    return (x.value > y.value) - (x.value < y.value);
+    return (x.value > y.value) - (x.value < y.value); /* 0 for NaNs */
 }
 
 static int compare_field(const key_field *f, span a, span b)

@@ -28,7 +28,8 @@ typedef struct key {
 
 /* Parse "2nr,1"; "" is no key.  Fields are 1 .. 65535; n, g and h exclude one another; beside them f only makes
  * 1m the same as 1M to h, as in sort.
- * 0, or -1 with *err (MPP_S_USAGE) that quotes the part that is wrong; *k is undefined then. */
+ * No field twice: who writes "2,2n" means what sort does, from field 2 to field 2.
+ * 0, or -1 with *err (MPP_S_USAGE) that quotes the part that is wrong and says what to write; *k is undefined then. */
 int key_parse(const char *text, char separator, key *k, mpp_error *err);
 
 /* The bytes that are hashed.  Points into body where the fields lie there as they are joined (one field, or
@@ -44,7 +45,8 @@ bool key_bytes(const key *k, const unsigned char *body, size_t n, key_scratch *s
                size_t *len);
 
 /* Compare by the fields and their letters, as `LC_ALL=C sort -s -t SEPARATOR -k 2nr,2 -k 1,1` does whatever the
- * locale; bodies without framing.  Missing fields are empty.  All NaNs are equal (sort's versions differ).
+ * locale; bodies without framing.  Missing fields are empty.  Units R and Q, and NaNs (those with a minus first, else
+ * they are equal), are as in sort since 9.2.
  * n = 0 fields: bytewise, shorter first.  -1, 0 or 1. */
 int key_compare(const key *k, const unsigned char *a, size_t a_len, const unsigned char *b, size_t b_len);
 

@@ -114,6 +114,48 @@ placed() { # F
     mpp-create --remove "$m"
 }
 
+@test "range, human: by the unit, of which Q is the last" {
+    m=$(mpp-create -c 3 -k 1h -P range:1M,1R)
+    printf '%s\n' -1Q 0Q 2000K 1M 9Y 1R 2Q >in
+    mpp-produce "$m" in &
+    mpp-consume "$m" --all -- sh -c 'cat >out.$MPP_INDEX'
+    wait $!
+    same out.0 <(printf '%s\n' -1Q 0Q 2000K)
+    same out.1 <(printf '%s\n' 1M 9Y)
+    same out.2 <(printf '%s\n' 1R 2Q)
+}
+
+@test "a key as for sort: it is refused with what to write" {
+    while IFS='|' read -r key says; do
+        run -2 mpp-create -t , -k "$key"
+        assert_equal "${#lines[@]}" 1
+        assert_output --partial "$says"
+    done <<'EOF'
+2,2n|for sort's -k 2,2n write -k 2n
+2n,2n|for sort's -k 2n,2n write -k 2n
+2,2|for sort's -k 2,2 write -k 2
+1,3,2,2nr|for sort's -k 2,2nr write -k 2nr
+1,1b|for sort's -k 1,1b write -k 1
+1,2,1|names field 1 twice
+2.3|make them a field of their own
+1.2,1.5n|make them a field of their own
++1|write N + 1
+1M|sort's letters d, i, M, R and V
+1ng|exclude one another
+1N|n, g or h (one of them), f, b, r
+1,|from 1 to 65535
+0|from 1 to 65535
+18446744073709551617|from 1 to 65535
+EOF
+    run -2 mpp-create -k 2,1 -k 1n
+    assert_output --partial "for sort's -k 2,2n -k 1,1 write -k 2n,1"
+    run -2 mpp-create -s a -k 2 -s b -k 1 -k 2
+    assert_output --partial "a second -k"
+    # One for all streams and one for this stream are two.
+    m=$(mpp-create -k 2 -s a -k 1nn -s b)
+    mpp-create --remove "$m"
+}
+
 @test "range, by bytes and in reverse" {
     printf '%s\n' a apple b banana bb c zebra Z >in
     m=$(mpp-create -c 3 -k 1 -P range:b,c)
@@ -216,10 +258,59 @@ placed() { # F
     q=$!
     run -1 --separate-stderr mpp-consume "$m" --merge
     one_line_of mpp-consume "$stderr"
-    assert_regex "$stderr" 'producer 1.*\b4\b|\b4\b.*producer 1'
+    assert_regex "$stderr" "stream '0': producer 1 .* record 3 \\('4'\\) .* record 2 \\('30'\\).* sort -t .* -k 1,1n\$"
     # They may have been done before that was found.
     wait $p || true
     wait $q || true
+}
+
+# Three files of lines `N LETTER`, in which every N is there many times; sorted in each way that OPTIONS say.
+ties() { # OPTION...
+    local i
+    for i in 0 1 2; do
+        awk -v i=$i 'BEGIN { srand(i + 7); for (k = 0; k < 2000; k++) printf "%d %c\n", 50 * rand(), 97 + 26 * rand() }' |
+            sort "$@" >in.$i
+    done
+}
+
+@test "--merge: what sort -rn leaves is out of order where the key says nothing, and --stable takes it" {
+    ties -rn
+    m=$(mpp-create -p 3 -t ' ' -k 1nr)
+    mpp-produce "$m" --all -- sh -c 'cat in.$MPP_INDEX' 2>p.err &
+    p=$!
+    run -1 --separate-stderr mpp-consume "$m" --merge
+    one_line_of mpp-consume "$stderr"
+    assert_regex "$stderr" "producer [012] is not sorted: its record [0-9]+ \\('49 .'\\) comes after its record"
+    assert_regex "$stderr" "ties are out of order; sort .* -k 1,1nr, and not with -r for all as in sort -rn, or .*--stable"
+    wait $p || true
+    m=$(mpp-create -p 3 -t ' ' -k 1nr)
+    mpp-produce "$m" --all -- sh -c 'cat in.$MPP_INDEX' &
+    mpp-consume "$m" --merge --stable >out
+    wait $!
+    sort -m -s -k 1,1nr in.? | same out -
+}
+
+@test "--merge is sort -m and --merge --stable sort -s -m, also where most keys are equal" {
+    for case in "1nr:-k 1,1nr" "1n:-k 1,1n" "2:-k 2,2" "2r:-k 2,2r" "2f,1g:-k 2,2f -k 1,1g" "3:-k 3,3"; do
+        IFS=: read -r ours theirs <<<"$case"
+        for stable in '' -s; do
+            # shellcheck disable=SC2086 # words are wanted
+            ties -t ' ' $stable $theirs
+            m=$(mpp-create -p 3 -t ' ' -k "$ours")
+            mpp-produce "$m" --all -- sh -c 'cat in.$MPP_INDEX' 2>/dev/null &
+            mpp-consume "$m" --merge ${stable:+--stable} >out
+            wait $!
+            # shellcheck disable=SC2086 # words are wanted
+            sort -m -t ' ' $stable $theirs in.? | same out -
+        done
+    done
+}
+
+@test "--stable is of --merge" {
+    m=$(mpp-create)
+    run -2 mpp-consume "$m" --stable
+    assert_output --partial -- --merge
+    mpp-create --remove "$m"
 }
 
 @test "--merge of one long and fifteen empty producers" {

@@ -85,7 +85,7 @@ sub records {
     for (my $bytes = 0; @records < $most && $bytes < $budget; $bytes += 4 + length $records[-1]) {
         push @records, record($t, $s, $name . '.' . @records);
     }
-    return $t->{merge} ? [Reference::sorted($s, @records)] : \@records;
+    return $t->{merge} ? [Reference::sorted($s, $t->{stable}, @records)] : \@records;
 }
 
 # Boundaries that are there as keys, and some that are not.
@@ -233,6 +233,7 @@ sub topology {
     $t->{sequential} = $t->{S} > 1 && chance(0.2);
     # What all producers have to say then fits into the rings.
     $t->{merge} = (!$shared || $t->{sequential}) && chance(0.25);
+    $t->{stable} = $t->{merge} && chance(0.5);
     $t->{small} = chance(0.4) || $t->{merge} && ($t->{C} > 1 || $shared);
     $t->{budget} = $t->{small} ? 6 * $K / $t->{S} : $K * pick(100, 500, 2000) / $t->{P} / $t->{S} / $t->{runs};
     $t->{slice} = {files => between(1, 8)} if $t->{S} == 1 && !$t->{merge} && chance(0.15);

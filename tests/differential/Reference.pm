@@ -58,9 +58,9 @@ sub lacks_a_field {
     return grep { $_->{field} > @fields } @{$s->{key}};
 }
 
-# What sort(1) makes of keys, as it is told; its status.
+# What sort(1) makes of keys, as it is told: the numbers of those that it gives, in its order.
 sub sort_keys {
-    my ($s, $options, $keys, $number) = @_;
+    my ($s, $options, $keys) = @_;
     my ($k, @options) = 0;
     push @options, '-k' . ++$k . $_->{letters} . ",$k" for @{$s->{key}};
     # Behind the key, where nothing compares it, its number.  A key may lack fields, or be a boundary that does.
@@ -76,38 +76,30 @@ sub sort_keys {
     local $/ = "\0";
     my @numbers = map { /([0-9]+)\0$/ } <$out>;
     close $out;
-    die "sort: status $?\n" if $? && $? != 1 << 8;
-    return $number ? @numbers : $? == 0;
+    die "sort: status $?\n" if $?;
+    return @numbers;
 }
 
 # The numbers of keys in their order; of equal keys the first one comes first.
 sub order {
     my ($s, @keys) = @_;
     return sort { $keys[$a] cmp $keys[$b] || $a <=> $b } 0 .. $#keys unless $s->{key};
-    return sort_keys($s, [], \@keys, 1);
+    return sort_keys($s, [], \@keys);
 }
 
+# By the key, and where that says nothing, stable: as they are; else: by their bytes.
 sub sorted {
-    my ($s, @records) = @_;
+    my ($s, $stable, @records) = @_;
+    @records = sort { $a cmp $b } @records unless $stable;
     return @records[order($s, map { key_text($s, $_) } @records)];
 }
 
 # One of each key that compares equal, ascending.
 sub distinct_keys {
     my ($s, @keys) = @_;
-    return @keys[sort_keys($s, ['-u'], \@keys, 1)] if $s->{key};
+    return @keys[sort_keys($s, ['-u'], \@keys)] if $s->{key};
     my %seen;
     return sort { $a cmp $b } grep { !$seen{$_}++ } @keys;
-}
-
-sub is_sorted {
-    my ($s, @records) = @_;
-    my @keys = map { key_text($s, $_) } @records;
-    return sort_keys($s, ['-c'], \@keys, 0) if $s->{key};
-    for my $i (1 .. $#keys) {
-        return 0 if $keys[$i - 1] gt $keys[$i];
-    }
-    return 1;
 }
 
 # ---- partitions ------------------------------------------------------------------------------------------

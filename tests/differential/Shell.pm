@@ -162,6 +162,7 @@ sub consumer {
     my @options = $c->{all} ? '--all' : ('-i', $c->{index});
     push @options, '--tag' if $c->{tag};
     push @options, '--merge' if $t->{merge};
+    push @options, '--stable' if $t->{stable};
     push @options, '--sequential' if $t->{sequential};
     push @options, '-n', $c->{most} if defined $c->{most};
     push @options, '--barrier' if $c->{barrier};

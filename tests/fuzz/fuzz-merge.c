@@ -1,7 +1,7 @@
 /* fuzz-merge - the k-way merge, of producers that give any records in any batches, against the obvious way
  *
- * Shows that sorted producers come out as a stable sort of all of them, that the first record out of order of one that
- * is not is an error that names it, that what is no record is an error, and that every batch is given back.
+ * Shows that sorted producers come out as a sort of all of them, stable or not, that the first record out of order of
+ * one that is not is an error that names it, that what is no record is an error, and that every batch is given back.
  * The producers are played: merge.c asks them through mpp_next() and mpp_release(), which are ours here. */
 #include "place.h"
 
@@ -73,6 +73,13 @@ typedef struct record {
     unsigned producer;
 } record;
 
+static bool stable;
+
+static int ordered(unsigned stream, const unsigned char *a, size_t a_n, const unsigned char *b, size_t b_n)
+{
+    return stable ? mpp_record_compare(mesh, stream, a, a_n, b, b_n) : mpp_record_order(mesh, stream, a, a_n, b, b_n);
+}
+
 static void collect(source *s, unsigned producer, unsigned stream, const unsigned char *copy, record *all,
                     size_t *count)
 {
@@ -86,7 +93,7 @@ static void collect(source *s, unsigned producer, unsigned stream, const unsigne
             s->n = at;
             return;
         }
-        if (last && mpp_record_compare(mesh, stream, last->p, last->n, copy + at, len) > 0)
+        if (last && ordered(stream, last->p, last->n, copy + at, len) > 0)
             break;
         all[*count] = (record){copy + at, len, producer};
         last = &all[(*count)++];
@@ -100,8 +107,7 @@ static int least(unsigned stream, record *const next[PRODUCERS])
 {
     int best = -1;
     for (int i = 0; i < PRODUCERS; i++)
-        if (next[i] &&
-            (best < 0 || mpp_record_order(mesh, stream, next[i]->p, next[i]->n, next[best]->p, next[best]->n) < 0))
+        if (next[i] && (best < 0 || ordered(stream, next[i]->p, next[i]->n, next[best]->p, next[best]->n) < 0))
             best = i;
     return best;
 }
@@ -120,7 +126,7 @@ static mpp_outcome next(merge *m, const unsigned char **p, size_t *n, unsigned *
 
 static void check(unsigned stream, record *all)
 {
-    merge *m = merge_create(mesh, stream);
+    merge *m = merge_create(mesh, stream, stable);
     record *at[PRODUCERS];
     size_t left[PRODUCERS];
     bool bad = false;
@@ -175,7 +181,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     record all[PRODUCERS * RECORDS];
     unsigned char *copies[PRODUCERS];
     size_t count = 0;
-    const unsigned stream = food_below(&f, STREAMS);
+    const unsigned choice = food_below(&f, 2 * STREAMS), stream = choice % STREAMS;
+    stable = choice >= STREAMS;
     for (unsigned i = 0; i < PRODUCERS; i++) {
         const food cuts = food_part(&f, 8), mine = food_part(&f, i + 1 < PRODUCERS ? food_byte(&f) : f.n);
         sources[i] = (source){.data = food_copy(mine), .n = mine.n, .cuts = cuts};

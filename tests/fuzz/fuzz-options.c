@@ -232,8 +232,7 @@ enum { NUMBER, SIZE, DURATION, BYTE, CHOICE, KINDS };
 /* One that we can compare. */
 static int64_t number_of(const cli_option *option, const char *text)
 {
-    const uint64_t v = cli_number(option, text, 3, UINT64_MAX);
-    must(v < UINT64_MAX || strcmp(text + strspn(text, "0"), "18446744073709551615") == 0, "number '%s'", text);
+    const uint64_t v = cli_number(option, text, 3, UINT64_MAX - 1);
     if (v > INT64_MAX)
         cli_usage("too large for us");
     return (int64_t)v;
@@ -263,13 +262,16 @@ static void check_duration(const char *text, int64_t got)
     size_t used;
     const int64_t number = naive_number(text, &used);
     must(got < 0 || strspn(text, "0123456789.msh") == strlen(text), "duration '%s' is %lld ms", text, (long long)got);
-    must(got <= INT64_C(1000000000000000), "duration '%s' is %lld ms", text, (long long)got);
+    must(got <= CLI_DURATION_MAX, "duration '%s' is %lld ms", text, (long long)got);
+    must(got != 0 || strpbrk(text, "123456789") == NULL, "duration '%s' is 0", text);
     if (number < 0 || number > 1000000 || (text[used] && text[used + 1]))
         return;
     static const char units[] = "smh";
     static const int64_t ms[] = {1000, 60000, 3600000};
     const char *unit = text[used] ? strchr(units, text[used]) : units;
-    must(!unit || got == number * ms[unit - units], "duration '%s' is %lld ms", text, (long long)got);
+    const int64_t wanted = unit ? number * ms[unit - units] : -1;
+    must(!unit || got == (wanted < CLI_DURATION_MAX ? wanted : CLI_DURATION_MAX), "duration '%s' is %lld ms", text,
+         (long long)got);
 }
 
 static void check_value(unsigned kind, const char *text, int64_t got)

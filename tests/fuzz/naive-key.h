@@ -5,6 +5,8 @@
 #include "fuzz.h"
 #include "key.h"
 
+#include <math.h>
+
 typedef struct part {
     const unsigned char *p;
     size_t n;
@@ -39,6 +41,14 @@ static inline bool naive_field_parse(const char *text, size_t n, key_field *f)
     return true;
 }
 
+static inline bool naive_named_before(const key *k, unsigned i)
+{
+    for (unsigned j = 0; j < i; j++)
+        if (k->fields[j].field == k->fields[i].field)
+            return true;
+    return false;
+}
+
 static inline bool naive_key_parse(const char *text, unsigned char separator, key *k)
 {
     *k = (key){.separator = separator};
@@ -46,7 +56,7 @@ static inline bool naive_key_parse(const char *text, unsigned char separator, ke
         return false;
     for (const char *p = text; *text; p++) {
         const size_t n = strcspn(p, ",");
-        if (k->n == KEY_FIELDS_MAX || !naive_field_parse(p, n, &k->fields[k->n++]))
+        if (k->n == KEY_FIELDS_MAX || !naive_field_parse(p, n, &k->fields[k->n]) || naive_named_before(k, k->n++))
             return false;
         p += n;
         if (!*p)
@@ -170,8 +180,8 @@ static inline int naive_decimals(const naive_decimal *a, const naive_decimal *b)
 static inline int naive_unit(const naive_decimal *d, bool fold)
 {
     const unsigned char c = (unsigned char)(fold || d->next == 'k' ? naive_upper(d->next) : d->next);
-    const char *unit = c ? strchr("KMGTPEZY", c) : NULL;
-    const int rank = unit && !d->zero ? 9 - (int)strlen(unit) : 0; /* K 1, M 2, ... Y 8 */
+    const char *unit = c ? strchr("KMGTPEZYRQ", c) : NULL;
+    const int rank = unit && !d->zero ? 11 - (int)strlen(unit) : 0; /* K 1, M 2, ... Q 10 */
     return d->minus ? -rank : rank;
 }
 
@@ -188,11 +198,16 @@ static inline int naive_numeric(part a, part b)
     return naive_decimals(&x, &y);
 }
 
+static inline int naive_rank(long double v, bool none)
+{
+    return none ? 0 : v == v ? 3 : signbit(v) ? 1 : 2;
+}
+
 static inline int naive_general(part a, part b)
 {
     char *x = food_string((food){a.p, a.n}), *y = food_string((food){b.p, b.n}), *x_end, *y_end;
     const long double v = strtold(x, &x_end), w = strtold(y, &y_end);
-    const int rank_x = x_end == x ? 0 : v != v ? 1 : 2, rank_y = y_end == y ? 0 : w != w ? 1 : 2;
+    const int rank_x = naive_rank(v, x_end == x), rank_y = naive_rank(w, y_end == y);
     free(x);
     free(y);
     if (rank_x != rank_y)

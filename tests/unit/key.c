@@ -55,7 +55,8 @@ static void test_parse(void)
     ok(parsed("1nn", ' ').fields[0].order == KEY_NUMERIC, "a letter may stand twice");
     ok(parsed("007", ' ').fields[0].field == 7, "a field's number may have leading zeros");
     ok(parsed("", ' ').n == 0, "no text is no key");
-    ok(parsed("1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", ' ').n == KEY_FIELDS_MAX, "a key may have %d fields", KEY_FIELDS_MAX);
+    ok(parsed("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16", ' ').n == KEY_FIELDS_MAX, "a key may have %d fields",
+       KEY_FIELDS_MAX);
 }
 
 static void refuses(const char *text, const char *quoted)
@@ -68,9 +69,33 @@ static void refuses(const char *text, const char *quoted)
         diag("%d: %s", rc, err.text);
 }
 
+/* What sort's users write for one field: from it, to it. */
+static void test_refused_twice(void)
+{
+    static const struct {
+        const char *sorts, *ours;
+    } CASES[] = {{"2,2", "-k 2"},         {"2,2n", "-k 2n"},
+                 {"2n,2", "-k 2n"},       {"2n,2n", "-k 2n"},
+                 {"1n,1r", "-k 1nr"},     {"1r,1n", "-k 1nr"},
+                 {"3fb,3hr", "-k 3hfbr"}, {"1b,1", "-k 1b"},
+                 {"1,1b", "-k 1"}, /* sort's b of an end is about positions in a field */
+                 {"007g,7", "-k 7g"},     {"65535,65535r", "-k 65535r"}};
+    char sentence[80], text[80];
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        snprintf(sentence, sizeof sentence, "for sort's -k %s write %s", CASES[i].sorts, CASES[i].ours);
+        refuses(CASES[i].sorts, sentence);
+        snprintf(text, sizeof text, "9,%s,10", CASES[i].sorts);
+        refuses(text, sentence);
+    }
+    refuses("1,2,1", "names field 1 twice: leave one of them out");
+    refuses("1n,2,3,1r", "names field 1 twice: leave one of them out");
+    refuses("2n,2g", "names field 2 twice: leave one of them out");
+    refuses("2,2,2", "field 2 twice");
+}
+
 static void test_refused(void)
 {
-    static const char *const LETTERS[] = {"'1d'", "'1i'", "'1M'", "'1R'", "'1V'", "'1z'", "'1N'"};
+    static const char *const LETTERS[] = {"'1d'", "'1i'", "'1M'", "'1R'", "'1V'", "'1z'", "'1N'", "'1 '", "'1-'"};
     for (size_t i = 0; i < sizeof LETTERS / sizeof *LETTERS; i++) {
         char text[3] = {LETTERS[i][1], LETTERS[i][2], '\0'};
         refuses(text, LETTERS[i]);
@@ -80,7 +105,11 @@ static void test_refused(void)
     refuses("2nx,1", "from 'x' on");
     refuses("1,2ng", "from 'g' on");
     refuses("1gh", "from 'h' on");
+    refuses("1nh", "exclude one another, as they do in sort");
+    refuses("1M", "sort's letters d, i, M, R and V");
     refuses("1.3", "from '.3' on");
+    refuses("1.3", "make them a field of their own");
+    refuses("+1", "write N + 1");
     refuses("1,0", "'0'");
     refuses("65536", "'65536'");
     refuses("65536", "1 to 65535");
@@ -92,7 +121,7 @@ static void test_refused(void)
     refuses("1,", "''");
     refuses(",1", "''");
     refuses("1,,2", "''");
-    refuses("1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "more than 16 fields");
+    refuses("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", "more than 16 fields");
     char longer[KEY_TEXT_MAX + 1];
     memset(longer, 'r', sizeof longer);
     longer[0] = '1';
@@ -142,7 +171,7 @@ static void test_key_bytes(void)
     joins("1,2,3", "::", true, true, "::");
     joins("2,1", "a:b:c", true, false, "b:a");
     joins("1,3", "a:b:c", true, false, "a:c");
-    joins("1,1", "a:b:c", true, false, "a:a");
+    joins("3,1,2", "a:b:c", true, false, "c:a:b");
     joins("1,2", "a", false, false, "a:");
     joins("3,4,5", "a:b:c", false, false, "c::");
     joins("7,8", "a:b:c", false, false, ":");
@@ -286,19 +315,31 @@ static void append_decimal(text *t)
     append_chars(t, " .,-xe5", tap_random(4) == 0 ? 1 : 0);
 }
 
+static bool knows_quetta;  /* sort does: since 9.2, which has a rule for NaNs, too */
+static unsigned nans_left; /* before that, how several are ordered depends on padding bytes */
+
 static void append_human(text *t)
 {
     append_decimal(t);
-    append_chars(t, "kKMGTPEZYmgBi ", (unsigned)tap_random(3));
+    append_chars(t, knows_quetta ? "kKMGTPEZYRQmgrqBi " : "kKMGTPEZYmgBi ", (unsigned)tap_random(3));
 }
 
-/* No NaNs: how sort 9.1 orders them among themselves depends on padding bytes. */
+static void append_nan(text *t)
+{
+    static const char *const NANS[] = {"nan", "-nan", "NaN", "nan(123)", "-NAN(5)", " nan", "+nan", "nanx", "nan("};
+    if (knows_quetta || nans_left > 0)
+        append_one(t, NANS, sizeof NANS / sizeof *NANS);
+    nans_left -= nans_left > 0;
+}
+
 static void append_general(text *t)
 {
-    static const char *const SPECIAL[] = {"inf",     "-inf", "INFINITY", "0x1p3", "0X10", "1e5",   "-1E-3", "1e5000",
-                                          "-1e5000", "1e-5", "+5",       ".5",    "5.",   ".",     "",      " 7",
-                                          "\n7",     "1e",   "0x",       "1_0",   "1,5",  "-0",    "+0",    "0",
-                                          "x",       "1e+",  "infx",     "\v8",   "8 ",   "1e5 x", "-",     "1e4931"};
+    static const char *const SPECIAL[] = {
+        "inf", "-inf",   "INFINITY",     "0x1p3",     "0X10",    "1e5",     "-1E-3",   "1e5000", "-1e5000", "1e-5",
+        "+5",  ".5",     "5.",           ".",         "",        " 7",      "\n7",     "1e",     "0x",      "1_0",
+        "1,5", "-0",     "+0",           "0",         "x",       "1e+",     "infx",    "\v8",    "8 ",      "1e5 x",
+        "-",   "1e4931", "infinity",     "-Infinity", "0x1.8p1", "0x.8P-1", "-0x1p-3", "0xg",    "1e-4940", "00012",
+        "--1", "+-1",    "1e9999999999", "1d5",       "na",      "i"};
     if (tap_random(2) == 0)
         append_one(t, SPECIAL, sizeof SPECIAL / sizeof *SPECIAL);
     else
@@ -313,7 +354,8 @@ static void append_text(text *t)
 
 static void append_field(text *t)
 {
-    static void (*const KINDS[])(text *) = {append_decimal, append_human, append_general, append_text};
+    static void (*const KINDS[])(text *) = {append_decimal, append_human, append_general,
+                                            append_text,    append_human, append_nan};
     KINDS[tap_random(sizeof KINDS / sizeof *KINDS)](t);
 }
 
@@ -344,25 +386,32 @@ static void sort_options(const char *list, char *options, size_t room)
 }
 
 /* What sort makes of the records; both ways NUL ends one.  Its size. */
-static size_t sort_says(const text *records, const char *options, char separator, char *out, size_t room)
+static size_t sort_says(const text *records, unsigned n, const char *options, char separator, char *out, size_t room)
 {
     char command[256], path[] = "/tmp/mpp-key-XXXXXX";
     int fd = mkstemp(path);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     if (f == NULL)
         abort();
-    for (unsigned i = 0; i < RECORDS; i++)
+    for (unsigned i = 0; i < n; i++)
         fwrite(records[i].data, 1, records[i].n + 1, f);
     fclose(f);
     snprintf(command, sizeof command, "LC_ALL=C sort -zs -t '%c'%s %s", separator, options, path);
     f = popen(command, "r");
     if (f == NULL)
         abort();
-    size_t n = fread(out, 1, room, f);
+    size_t size = fread(out, 1, room, f);
     if (pclose(f) != 0)
         diag("failed: %s", command);
     unlink(path);
-    return n;
+    return size;
+}
+
+static void find_out_what_sort_knows(void)
+{
+    const text records[] = {{"1R", 2}, {"1Y", 2}};
+    char out[8] = "";
+    knows_quetta = sort_says(records, 2, " -h", ':', out, sizeof out) == 6 && strcmp(out, "1Y") == 0;
 }
 
 static const key *sort_key; /* qsort has no argument to pass */
@@ -392,8 +441,9 @@ static bool sorts_alike(const key *k, const char *options, char separator)
     static text records[RECORDS];
     static char theirs[RECORDS * sizeof(text)];
     const text *ours[RECORDS];
+    nans_left = 1;
     make_records(records, separator);
-    size_t at = 0, n = sort_says(records, options, separator, theirs, sizeof theirs);
+    size_t at = 0, n = sort_says(records, RECORDS, options, separator, theirs, sizeof theirs);
     for (unsigned i = 0; i < RECORDS; i++)
         ours[i] = &records[i];
     sort_key = k;
@@ -410,21 +460,46 @@ static bool sorts_alike(const key *k, const char *options, char separator)
     return at == n;
 }
 
+/* Letter by letter, as the bits of `letters` say: none, n, g or h, then f, b, r. */
+static void write_letters(unsigned letters, char to[8])
+{
+    static const char orders[] = "\0ngh";
+    snprintf(to, 8, "%.1s%s%s%s", &orders[letters & 3], letters & 4 ? "f" : "", letters & 8 ? "b" : "",
+             letters & 16 ? "r" : "");
+}
+
+enum { LETTER_SETS = 32 };
+
+static char any_separator(void)
+{
+    return "\t:, "[tap_random(4)];
+}
+
+static void orders_as_sort(const char *list)
+{
+    char options[128];
+    unsigned bad = 0;
+    sort_options(list, options, sizeof options);
+    for (unsigned i = 0; i < 2; i++) {
+        key k = parsed(list, any_separator());
+        bad += !sorts_alike(&k, options, (char)k.separator);
+    }
+    ok(bad == 0, "key '%s' orders as sort%s does", list, options);
+}
+
 static void test_against_sort(void)
 {
-    static const char *const LISTS[] = {"",    "1",   "2",    "1r",  "2r",    "1n",    "2nr",      "1g",    "2gr",
-                                        "1h",  "2hr", "1f",   "2fr", "1b",    "2br",   "2bf",      "1bfr",  "1nb",
-                                        "2fg", "1fn", "1hbf", "2,1", "2nr,1", "1h,2g", "3r,1n,2f", "1,2,3", "9,1"};
-    char options[128];
-    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++) {
-        unsigned bad = 0;
-        sort_options(LISTS[i], options, sizeof options);
-        for (const char *separator = "\t:, "; *separator != '\0'; separator++) {
-            key k = parsed(LISTS[i], *separator);
-            bad += !sorts_alike(&k, options, *separator);
-        }
-        ok(bad == 0, "key '%s' orders as sort%s does", LISTS[i], options);
+    static const char *const LISTS[] = {"", "2,1", "2nr,1", "1h,2g", "3r,1n,2f", "1,2,3", "9,1"};
+    for (unsigned letters = 0; letters < LETTER_SETS; letters++) {
+        char set[8], list[16];
+        write_letters(letters, set);
+        snprintf(list, sizeof list, "%u%s", 1 + letters % 3 / 2, set);
+        orders_as_sort(list);
+        snprintf(list, sizeof list, "2%s,1%s", letters & 16 ? "" : "r", set);
+        orders_as_sort(list);
     }
+    for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++)
+        orders_as_sort(LISTS[i]);
     static const struct {
         const char *options;
         key_field field;
@@ -432,6 +507,168 @@ static void test_against_sort(void)
     for (size_t i = 0; i < sizeof WHOLE / sizeof *WHOLE; i++) {
         key k = {.fields = {WHOLE[i].field}, .n = 1, .separator = ':'};
         ok(sorts_alike(&k, WHOLE[i].options, ':'), "a whole record orders as sort%s does", WHOLE[i].options);
+    }
+}
+
+/* ---- ranges, against sort(1) -------------------------------------------------------------------- */
+
+static int in_order(const void *a, const void *b)
+{
+    const text *x = a, *y = b;
+    return key_compare(sort_key, bytes_of(x->data), x->n, bytes_of(y->data), y->n);
+}
+
+static int in_full_order(const void *a, const void *b)
+{
+    const text *x = a, *y = b;
+    int d = in_order(a, b);
+    return d != 0 ? d : key_compare(&(key){.n = 0}, bytes_of(x->data), x->n, bytes_of(y->data), y->n);
+}
+
+/* Some records' first fields, ascending, no two of them equal.  How many. */
+static unsigned make_bounds(const key *k, const text *records, text *bounds, unsigned most)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < most; i++) {
+        bounds[i] = records[i];
+        bounds[i].n = strcspn(records[i].data, (char[]){(char)k->separator, '\0'});
+        bounds[i].data[bounds[i].n] = '\0';
+    }
+    sort_key = k;
+    qsort(bounds, most, sizeof *bounds, in_order);
+    for (unsigned i = 0; i < most; i++)
+        if (bounds[i].n > 0 && (n == 0 || in_order(&bounds[n - 1], &bounds[i]) < 0))
+            bounds[n++] = bounds[i];
+    return n;
+}
+
+/* As -P range has it. */
+static void write_bounds(const text *bounds, unsigned n, char *list)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (i > 0)
+            *list++ = ',';
+        for (const char *s = bounds[i].data; *s != '\0'; s++) {
+            if (*s == ',' || *s == '\\')
+                *list++ = '\\';
+            *list++ = *s;
+        }
+    }
+    *list = '\0';
+}
+
+/* Boundaries before the records: of what is equal, a stable sort puts the boundary first, and behind it stands what its
+ * range gets. */
+static bool ranges_as_sort(const key *k, const char *options)
+{
+    enum { MOST = 12 };
+    static text all[MOST + RECORDS];
+    static char theirs[sizeof all], list[2 * MOST * sizeof(text)];
+    text bounds[MOST];
+    key_ranges r;
+    mpp_error err = {.text = ""};
+    nans_left = 0;
+    make_records(all + MOST, (char)k->separator);
+    unsigned n = make_bounds(k, all + MOST, bounds, MOST), seen = 0, bad = 0;
+    text *first = all + MOST - n;
+    memcpy(first, bounds, n * sizeof *bounds);
+    write_bounds(bounds, n, list);
+    size_t size = sort_says(first, n + RECORDS, options, (char)k->separator, theirs, sizeof theirs);
+    if (key_ranges_parse(list, k, n + 1, &r, &err) != 0) {
+        diag("range:%s: %s", list, err.text);
+        return false;
+    }
+    for (const char *s = theirs; s < theirs + size; s += strlen(s) + 1)
+        if (seen < n && strcmp(s, bounds[seen].data) == 0)
+            seen++;
+        else if (key_range(&r, k, bytes_of(s), strlen(s)) != seen && bad++ == 0)
+            show("not in its range", s);
+    key_ranges_free(&r);
+    return bad == 0 && seen == n;
+}
+
+static void test_ranges_against_sort(void)
+{
+    for (unsigned letters = 0; letters < LETTER_SETS; letters++) {
+        char set[8], list[16], options[128];
+        write_letters(letters, set);
+        snprintf(list, sizeof list, "1%s", set);
+        sort_options(list, options, sizeof options);
+        key k = parsed(list, any_separator());
+        ok(ranges_as_sort(&k, options), "ranges of key '%s' are as sort%s orders", list, options);
+    }
+}
+
+/* ---- orders, cases that sort's own tests think of ------------------------------------------------- */
+
+/* Records end with |, and are sorted by the key and then by their bytes; without any, whole records are. */
+static void test_known_cases(void)
+{
+    static const struct {
+        const char *list;
+        char separator;
+        const char *in, *out;
+    } CASES[] = {
+        {"1n", 1, ".01|0|", "0|.01|"},
+        {"1n", 1, ".02|.00|", ".00|.02|"},
+        {"1n", 1, ".02|.000|", ".000|.02|"},
+        {"1n", 1, ".029|.021|", ".021|.029|"},
+        {"1n", 1, ".02|.0*|", ".0*|.02|"},
+        {"1n", 1, ".02|.*|", ".*|.02|"},
+        {"1n", 1, ".01a|.010|", ".010|.01a|"},
+        {"1n", 1, "11|2|", "2|11|"},
+        {"1n", 1, "2e1|1e2|", "1e2|2e1|"},
+        {"1n", 1, "-1|-9|", "-9|-1|"},
+        {"2n", ':', "a:1|b:-|", "b:-|a:1|"},
+        {"2n", ':', "a:1|b:X|", "b:X|a:1|"},
+        {"1", 1, "11|2|", "11|2|"},
+        {"1g", 1, "1e2|2e1|", "2e1|1e2|"},
+        {"2g", ' ', "a 1e2|b 2e1|", "b 2e1|a 1e2|"},
+        {"1g", 1, "10|1e1|1|", "1|10|1e1|"},
+        {"1g", 1, "45|NaN|x|-inf|-.05|000||", "|x|NaN|-inf|-.05|000|45|"},
+        {"1g", 1, "nan|-nan|NaN|-NaN(1)|", "-NaN(1)|-nan|NaN|nan|"},
+        {"1g", 1, "1.7976931348623157e+308|0|-1.7976931348623157e+308|1e4000|",
+         "-1.7976931348623157e+308|0|1.7976931348623157e+308|1e4000|"},
+        {"1h", 1, "1Q|1R|1Y|1Z|1E|1P|1T|1G|1M|1K|02|1|Y|-1k|-1M|-1G|-1T|-1P|-1E|-1Z|-1Y|-1R|-1Q|",
+         "-1Q|-1R|-1Y|-1Z|-1E|-1P|-1T|-1G|-1M|-1k|Y|1|02|1K|1M|1G|1T|1P|1E|1Z|1Y|1R|1Q|"},
+        {"1h", 1, "1M|-2G|-3K|", "-2G|-3K|1M|"},
+        {"2h,1", ' ', "a 1G|b 1023M|", "b 1023M|a 1G|"},
+        {"1h", 1, "1.E|2.M|", "2.M|1.E|"},
+        {"1h", 1, "2..2M|1..2E|", "1..2E|2..2M|"},
+        {"1h", 1, "1GiB|1030MiB|", "1030MiB|1GiB|"},
+        {"1h", 1, "8981K|909991M|-8T|21G|0.8M|", "-8T|8981K|0.8M|909991M|21G|"},
+        {"1h", 1, "0M|0K|-0K|-P|-0M|", "-0K|-0M|-P|0K|0M|"},
+        {"1", ' ', "B|A|", "A|B|"},
+        {"2", ' ', "A B A|A A Z|", "A A Z|A B A|"},
+        {"2,3", ' ', "9 a b|7 a a|", "7 a a|9 a b|"},
+        {"2,3", ' ', "y k b|z k a|", "z k a|y k b|"},
+        {"1b,2", ':', "a :b|a\t:a|", "a\t:a|a :b|"},
+        {"2b,3", ':', "a :b|z:a\t:a|", "z:a\t:a|a :b|"},
+        {"1,2nr", ' ', "b 2|b 1|b 3|", "b 3|b 2|b 1|"},
+        {"2f,1r", ' ', "3 b|4 B|", "4 B|3 b|"},
+        {"1f", 1, "a|A|_|", "A|a|_|"},
+        {"1f", 1, "_|aag|Aag|'s|", "'s|Aag|aag|_|"},
+        {"", 1, "a|A|_|", "A|_|a|"},
+        {"", 1, "\t||", "|\t|"},
+        {"1", '/', "a-b-c/x|a b/x|", "a b/x|a-b-c/x|"},
+        {"1r", 1, "a|b|ab|", "b|ab|a|"},
+        {"9999", ':', "b|a|", "a|b|"},
+        {"1nr", ' ', "2 b|1 a|2 a|1 b|", "2 a|2 b|1 a|1 b|"}, /* and not as sort -rn, whose ties go backwards */
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        text records[32], got = {.n = 0};
+        unsigned n = 0;
+        key k = parsed(CASES[i].list, CASES[i].separator);
+        for (const char *s = CASES[i].in; *s != '\0'; s += records[n++].n + 1)
+            records[n] = (text){.n = strcspn(s, "|")}, memcpy(records[n].data, s, records[n].n);
+        sort_key = &k;
+        qsort(records, n, sizeof *records, in_full_order);
+        for (unsigned j = 0; j < n; j++) {
+            append(&got, records[j].data);
+            append(&got, "|");
+        }
+        if (!ok(strcmp(got.data, CASES[i].out) == 0, "'%s' by '%s'", CASES[i].in, CASES[i].list))
+            show("sorted", got.data);
     }
 }
 
@@ -456,6 +693,12 @@ static void test_long_numbers(void)
     key g = parsed("1g", ':');
     memset(a, '7', DIGITS);
     ok(compare(&g, a, "1e4000") > 0 && compare(&g, "-inf", a) < 0, "g takes as many digits without reading beyond");
+    memset(a, '0', DIGITS);
+    memcpy(a + DIGITS - 3, "2e1", 3);
+    ok(compare(&g, a, "20") == 0 && compare(&g, "19", a) < 0, "nor does it stop before the end");
+    memset(a, ' ', DIGITS - 2);
+    memcpy(a + DIGITS - 2, "-5", 2);
+    ok(compare(&g, a, "-5") == 0, "whatever stands before it");
     free(a);
     free(b);
 }
@@ -467,8 +710,20 @@ static void test_named_orders(void)
     ok(compare(&n, "-0", "") == 0 && compare(&n, "abc", "0") == 0, "to n, what is no number is zero");
     ok(compare(&n, "1e3", "2") < 0 && compare(&g, "1e3", "2") > 0, "g knows exponents, n does not");
     ok(compare(&g, "x", "nan") < 0 && compare(&g, "nan", "-inf") < 0, "to g, non-numbers come first, then NaNs");
-    ok(compare(&g, "nan", "-NaN") == 0, "to g, NaNs are equal");
+    ok(compare(&g, "-NaN", "nan") < 0 && compare(&g, "-nan(7)", "-nan") == 0 && compare(&g, "nan(1)", " NAN") == 0,
+       "to g, NaNs with a minus come before those without, and else they are equal");
+    ok(compare(&g, "nan", "-infinity") < 0 && compare(&g, "INF", "1e4931") > 0 && compare(&g, "0x1p4", "16") == 0,
+       "to g, infinities and hexadecimal numbers are numbers");
     ok(compare(&g, "x", "y") == 0 && compare(&g, "-0", "+0.0") == 0, "to g, non-numbers are equal, and so are zeros");
+    ok(compare(&h, "9Y", "1R") < 0 && compare(&h, "9R", "1Q") < 0 && compare(&h, "-1Q", "-9R") < 0 &&
+           compare(&h, "1r", "1") == 0 && compare(&h, "0Q", "1") < 0,
+       "h knows R and Q, behind Y");
+    ok(compare(&h, "1024K", "1M") < 0 && compare(&h, "1KiB", "1K") == 0 && compare(&h, "inf", "0") == 0 &&
+           compare(&h, "  -3K", "-2K") < 0,
+       "to h, only the first letter of a unit counts, and inf is no number");
+    ok(compare(&n, "1,000", "2") < 0 && compare(&n, "+5", "1") < 0 && compare(&n, "007", "7") == 0 &&
+           compare(&n, "-.5", "-.4") < 0,
+       "n has no thousands, and no plus");
     ok(compare(&h, "2000M", "1G") < 0 && compare(&h, "1k", "1K") == 0, "h compares suffixes first");
     ok(compare(&h, "-1G", "-2000M") < 0 && compare(&h, "0G", "1") < 0, "a suffix takes the number's sign");
     ok(compare(&nr, "1", "2") > 0 && compare(&nr, "a", "b") == 0, "r reverses, and what is equal stays equal");
@@ -638,6 +893,7 @@ int main(void)
     tap_seed();
     test_parse();
     test_refused();
+    test_refused_twice();
     test_key_bytes();
     test_key_bytes_against_reference();
     test_hash();
@@ -648,6 +904,9 @@ int main(void)
     test_range_boundaries();
     test_many_ranges();
     test_ranges_against_definition();
+    test_known_cases();
+    find_out_what_sort_knows();
     test_against_sort();
+    test_ranges_against_sort();
     return done_testing();
 }
