@@ -221,3 +221,39 @@ PROGRAM
     all_done
     same got <(seq 3)
 }
+
+# A pipe of another user cannot be opened anew, so that O_NONBLOCK would be everybody's.
+@test "a pipe that may make its writer wait: all of it arrives, head is enough, a failure is told behind it" {
+    ((EUID == 0)) && setpriv --reuid 65534 --clear-groups true 2>/dev/null || skip "needs root and setpriv"
+    chmod 777 "$T" "$T/s"
+    nobody=(setpriv --reuid 65534 --clear-groups)
+    m=$("${nobody[@]}" mpp-create)
+    "${nobody[@]}" mpp-produce "$m" -- seq 300000 & track
+    "${nobody[@]}" mpp-consume "$m" | cat >out
+    all_done
+    same out <(seq 300000)
+
+    m=$("${nobody[@]}" mpp-create)
+    "${nobody[@]}" mpp-produce "$m" -- seq 1000000000 & track
+    "${nobody[@]}" mpp-consume "$m" | head -n 1 >out
+    assert_equal "${PIPESTATUS[*]}" "0 0"
+    all_done
+
+    m=$("${nobody[@]}" mpp-create)
+    "${nobody[@]}" mpp-produce "$m" -- sh -c 'seq 100000; exit 3' 2>/dev/null &
+    p=$!
+    "${nobody[@]}" mpp-consume "$m" 2>/dev/null | { sleep 0.3 && cat >out; } || true
+    exits 3 $p
+    same out <(seq 100000)
+
+    # It is full: SIGTERM is heard, and so is whoever empties it after all.
+    full_pipe
+    m=$("${nobody[@]}" mpp-create)
+    "${nobody[@]}" mpp-produce "$m" -- seq 1000000 2>/dev/null &
+    p=$!
+    "${nobody[@]}" mpp-consume "$m" >&7 &
+    c=$!
+    wait_for doing 1 "writing its output" "$m"
+    ended_by_term 143 $c
+    exits 3 $p
+}
