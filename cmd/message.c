@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MESSAGE_PATIENCE INT64_C(2000000000) /* ns, of a process in all ... */
-#define MESSAGE_HURRY    INT64_C(25000000)   /* ... and from the first message on that a signal finds under way */
+#define MESSAGE_HURRY    INT64_C(25000000)   /* ... and from the first message on that a signal finds under way ... */
+#define MESSAGE_STARVED  INT64_C(250000000)  /* ... unless it is only the machine that is slow */
 
 typedef struct message {
     int failure; /* errno of its write, once it is done */
@@ -98,6 +100,16 @@ static bool write_directly(const char *text, size_t n)
     return false;
 }
 
+/* A thread that the machine has not come to yet is no reason to drop what there seems to be room for. */
+static bool is_starved(void)
+{
+    struct pollfd room = {.fd = io_type(STDERR_FILENO) == S_IFREG ? -1 : STDERR_FILENO, .events = POLLOUT};
+    if (room.fd >= 0 && poll(&room, 1, 0) != 1)
+        return false;
+    out.patience = MESSAGE_STARVED;
+    return true;
+}
+
 bool message_write(const char *text, size_t n)
 {
     int failure = ETIMEDOUT;
@@ -106,7 +118,7 @@ bool message_write(const char *text, size_t n)
     if (settled()) {
         if (!begin(text, n))
             return write_directly(text, n);
-        if (message_awaited(out.errand))
+        if (message_awaited(out.errand) || (out.hurried && is_starved() && message_awaited(out.errand)))
             failure = out.message->failure;
         settled();
     }

@@ -376,32 +376,42 @@ static void start_lines(job *j)
     }
 }
 
+static void begin_asking(job *j)
+{
+    sink_settle(j->sinks, j->n_sinks);
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        sink_look(&j->sinks[i], &j->who.ok); /* for one that is closed by now nothing is asked */
+    look_at_sinks(j);
+    j->asking = true;
+}
+
+static void give_up_in_time(job *j)
+{
+    enum { SOON = 25000000 };
+    mpp_error cause;
+    if (!j->give_up_at && mpp_mesh_cause(j->who.mesh, &cause))
+        j->give_up_at = mpp_now() + SOON;
+    if (j->give_up_at && mpp_now() >= j->give_up_at)
+        give_up_lines(j);
+}
+
 /* May we ask?  Not before every output is open, so that producers have nothing to do for one that never will be, nor,
  * with --barrier, before everybody is there.  A mesh that fails meanwhile ends us, but not at once: what was published
  * before is ours, and an output that opens without waiting for anybody soon is open. */
 static bool may_ask(job *j)
 {
-    enum { SOON = 25000000 };
-    mpp_error cause;
-    const bool there = j->asking || !j->who.barrier || mpp_barrier(NULL, j->who.consumer) != MPP_WOULD_BLOCK;
-    bool open = true;
+    bool ready = true;
     if (j->asking)
         return true;
+    if (j->who.barrier)
+        ready = mpp_barrier(NULL, j->who.consumer) != MPP_WOULD_BLOCK;
     for (unsigned i = 0; i < j->n_sinks; i++)
-        open &= j->sinks[i].state != SINK_OPENING;
-    if (open && there) {
-        sink_settle(j->sinks, j->n_sinks);
-        for (unsigned i = 0; i < j->n_sinks; i++)
-            sink_look(&j->sinks[i], &j->who.ok); /* one that is closed by now is not asked for */
-        j->asking = true;
-        look_at_sinks(j);
-        return true;
-    }
-    if (!j->give_up_at && mpp_mesh_cause(j->who.mesh, &cause))
-        j->give_up_at = mpp_now() + SOON;
-    if (j->give_up_at && mpp_now() >= j->give_up_at)
-        give_up_lines(j);
-    return false;
+        ready &= j->sinks[i].state != SINK_OPENING;
+    if (ready)
+        begin_asking(j);
+    else
+        give_up_in_time(j);
+    return ready;
 }
 
 static bool all_ended(const job *j)

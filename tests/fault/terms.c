@@ -1,12 +1,13 @@
 /* terms.c - each tool gets SIGTERM in each state that it can be in, and is gone at once
  *
- * Shows: whatever a tool waits for, or whoever keeps it waiting, it hears SIGTERM: the median and all but the slowest of
- * twenty are gone within 50 ms (asked for when the machine itself is quick: beside each a sleep(1) is sent SIGTERM, too),
- * each within a second; it dies of the signal, or ends well where its reader has gone; so do those who are told, and
- * nothing is left behind.
+ * Shows: whatever a tool waits for, or whoever keeps it waiting, it hears SIGTERM: the median and all but the slowest
+ * of twenty are gone within 50 ms (asked for when the machine itself is quick: beside each a sleep(1) is sent SIGTERM,
+ * too), each within a second; it dies of the signal, or ends well where its reader has gone; so do those who are told,
+ * and nothing is left behind.
  *
- * MPP_TERMS is how many rounds there are to be (200; MPP_ROUNDS multiplies it), MPP_SEED which; a failure prints the seed
- * that repeats its round alone: MPP_TERMS=1 MPP_SEED=SEED.  MPP_STATE=WORD takes the states with WORD in their names. */
+ * MPP_TERMS is how many rounds there are to be (200; MPP_ROUNDS multiplies it), MPP_SEED which; a failure prints the
+ * seed that repeats its round alone: MPP_TERMS=1 MPP_SEED=SEED.  MPP_STATE=WORD takes the states with WORD in their
+ * names. */
 #include "judge.h"
 
 #include <sys/ioctl.h>
