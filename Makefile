@@ -99,6 +99,7 @@ $(lib) $(helpers) $(ways):
 
 link = $(CC) $(MPP_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
 
+$(B)/mpp-create: private TOOL_LDLIBS := -pthread
 $(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private TOOL_LDLIBS := -pthread -ljansson
 $(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
 	$(call say,LINK,$@)

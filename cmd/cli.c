@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include "message.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -13,20 +15,34 @@ static const cli_tool *the_tool;
 
 /* ---- messages ----------------------------------------------------------------------------------- */
 
+/* What a terminal would obey becomes '?': names of meshes and files, and words of the command line, may hold anything.
+ * So do the two bytes of the controls that UTF-8 has besides (U+0080 to U+009F); its other characters stay. */
+static void clean(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < ' ' || *p == 0x7f)
+            *p = '?';
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+    }
+}
+
 /* One message is one write to stderr, so that those of several processes do not mix within a line. */
 static void say(const char *option, const char *value, const char *format, va_list args, const char *advice)
 {
-    char line[1024];
+    char line[1024], whole[sizeof line + 128];
     size_t n = 0;
     int k = value ? snprintf(line, sizeof line, "--%s '%.200s': ", option, value) : 0;
     if (k > 0)
         n = (size_t)k;
     vsnprintf(line + n, sizeof line - n, format, args);
-    fflush(stdout);
+    clean(line);
     if (advice)
-        fprintf(stderr, "%s: %s; try '%s %s'\n", the_tool->name, line, the_tool->name, advice);
+        k = snprintf(whole, sizeof whole, "%s: %s; try '%s %s'\n", the_tool->name, line, the_tool->name, advice);
     else
-        fprintf(stderr, "%s: %s\n", the_tool->name, line);
+        k = snprintf(whole, sizeof whole, "%s: %s\n", the_tool->name, line);
+    fflush(stdout);
+    message_write(whole, (size_t)k);
 }
 
 void cli_usage(const char *format, ...)
@@ -68,6 +84,8 @@ void *cli_must(void *memory)
     return memory;
 }
 
+/* mpp-create and mpp-stat print with stdio, and may be kept waiting for a reader as any filter may: no mesh waits for
+ * them, and signals have their default actions there. */
 void cli_flush(void)
 {
     if (!ferror(stdout) && fflush(stdout) == 0)

@@ -13,7 +13,8 @@
  * gets the identifiers OPT_ID and the table cli_options[]; scripts/man-options makes the manual's OPTIONS from the
  * same file.  Every .opt file lists -h/--help and -V/--version, which cli_parse() serves itself.
  *
- * What fails here ends the process: one line on stderr, and a status of mpp.h.
+ * What fails here ends the process: one line on stderr, and a status of mpp.h.  Control characters of a line become
+ * '?', and nobody waits for ever to be rid of it (message.h).
  */
 #ifndef CLI_H
 #define CLI_H

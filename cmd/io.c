@@ -2,14 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <linux/magic.h>
+#include <linux/major.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 int io_dup(int from, int to, int flags)
@@ -67,21 +70,80 @@ static int reopen(int fd, int access)
 static io_kind make_nonblocking(int fd, io_direction direction)
 {
     int own = reopen(fd, direction == IO_READ ? O_RDONLY : O_WRONLY);
-    return own >= 0 && put_over(own, fd) ? IO_NEVER_BLOCKS : IO_POLLED;
+    if (own >= 0 && put_over(own, fd))
+        return IO_NEVER_BLOCKS;
+    return direction == IO_READ ? IO_POLLED : IO_SLEEPS; /* another writer may take the room that poll(2) saw */
+}
+
+static int look(int fd, struct statx *st)
+{
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, st);
+}
+
+mode_t io_type(int fd)
+{
+    struct statx st;
+    return look(fd, &st) < 0 ? 0 : st.stx_mode & S_IFMT;
+}
+
+/* The master of a pseudo-terminal looks like one, but opening it anew makes another. */
+static bool is_terminal(int fd, const struct statx *st)
+{
+    const bool master = st->stx_rdev_major == TTYAUX_MAJOR && st->stx_rdev_minor == 2;
+    return S_ISCHR(st->stx_mode) && !master && isatty(fd);
+}
+
+bool io_is_terminal(int fd)
+{
+    struct statx st;
+    return look(fd, &st) == 0 && is_terminal(fd, &st);
+}
+
+/* Is the file on a file system without a server, in memory or on a disk? */
+static bool is_local(int fd)
+{
+    static const uint32_t local[] = {
+        BTRFS_SUPER_MAGIC, EXFAT_SUPER_MAGIC,     EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC,     HUGETLBFS_MAGIC,
+        MSDOS_SUPER_MAGIC, NILFS_SUPER_MAGIC,     RAMFS_MAGIC,      REISERFS_SUPER_MAGIC, TMPFS_MAGIC,
+        XFS_SUPER_MAGIC,   OVERLAYFS_SUPER_MAGIC, 0x2fc12fc1, /* zfs */
+        0x3153464a,                                           /* jfs */
+        0xca451a4e,                                           /* bcachefs */
+    };
+    struct statfs fs;
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    for (unsigned i = 0; i < sizeof local / sizeof *local; i++)
+        if ((uint32_t)fs.f_type == local[i])
+            return true;
+    return false;
+}
+
+static bool may_sleep(int fd, const struct statx *st)
+{
+    switch (st->stx_mode & S_IFMT) {
+    case S_IFREG:
+        return !is_local(fd);
+    case S_IFCHR:
+        return st->stx_rdev_major != MEM_MAJOR; /* null, zero, full, ... */
+    default:
+        return true;
+    }
 }
 
 int io_open(io *o, int fd, io_direction direction)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0)
+    struct statx st;
+    if (look(fd, &st) < 0)
         return -1;
     *o = (io){fd, IO_NEVER_BLOCKS};
-    if (S_ISFIFO(st.st_mode))
+    if (S_ISFIFO(st.stx_mode))
         io_enlarge(fd);
-    if (S_ISFIFO(st.st_mode) || isatty(fd))
+    if (S_ISFIFO(st.stx_mode) || is_terminal(fd, &st))
         o->kind = make_nonblocking(fd, direction);
-    else if (S_ISSOCK(st.st_mode))
+    else if (S_ISSOCK(st.stx_mode))
         o->kind = IO_SOCKET;
+    else if (direction == IO_WRITE && may_sleep(fd, &st))
+        o->kind = IO_SLEEPS;
     return 0;
 }
 
@@ -125,6 +187,14 @@ static bool ready(int fd, short events)
     return n != 0; /* when poll(2) itself fails, let the call that follows say why */
 }
 
+/* A pipe says POLLERR, a socket or a terminal POLLHUP. */
+bool io_abandoned(int fd)
+{
+    const mode_t type = io_type(fd);
+    struct pollfd p = {.fd = type == S_IFIFO || type == S_IFSOCK || type == S_IFCHR ? fd : -1};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
 bool io_readable(const io *o)
 {
     return o->kind == IO_NEVER_BLOCKS || ready(o->fd, POLLIN);
@@ -132,20 +202,7 @@ bool io_readable(const io *o)
 
 static ssize_t write_once(const io *o, const void *data, size_t n)
 {
-    switch (o->kind) {
-    case IO_SOCKET:
-        return send(o->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    case IO_POLLED:
-        if (!ready(o->fd, POLLOUT)) {
-            errno = EAGAIN;
-            return -1;
-        }
-        /* So much fits when poll(2) says that there is room. */
-        return write(o->fd, data, n < PIPE_BUF ? n : PIPE_BUF);
-    case IO_NEVER_BLOCKS:
-        break;
-    }
-    return write(o->fd, data, n);
+    return o->kind == IO_SOCKET ? send(o->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(o->fd, data, n);
 }
 
 ssize_t io_write(const io *o, const void *data, size_t n)
@@ -154,6 +211,26 @@ ssize_t io_write(const io *o, const void *data, size_t n)
     while ((k = write_once(o, data, n)) < 0 && errno == EINTR)
         ;
     return k;
+}
+
+/* Somebody else may have made the description non-blocking. */
+static int await_room(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    return poll(&p, 1, -1) < 0 && errno != EINTR ? -1 : 0;
+}
+
+int io_write_all(int fd, const void *data, size_t n)
+{
+    const char *at = data;
+    while (n > 0) {
+        ssize_t k = write(fd, at, n);
+        if (k < 0 && (errno == EAGAIN ? await_room(fd) < 0 : errno != EINTR))
+            return -1;
+        at += k > 0 ? k : 0;
+        n -= k > 0 ? (size_t)k : 0;
+    }
+    return 0;
 }
 
 int io_close(io *o)
@@ -197,9 +274,6 @@ int io_error(mpp_error *err, int os_error, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    for (char *p = err->text; *p; p++)
-        if ((unsigned char)*p < ' ')
-            *p = '?'; /* names may hold anything; the message stays one line */
     size_t n = strlen(err->text);
     if (os_error)
         add_reason(err->text + n, sizeof err->text - n, os_error);

@@ -91,6 +91,8 @@ typedef struct job {
     line *lines; /* one for each of who.streams */
     sink *sinks;
     unsigned n_sinks;
+    bool asking;        /* every output is open */
+    int64_t give_up_at; /* the mesh has failed before; 0: it has not */
     bool counting;
 } job;
 
@@ -338,6 +340,30 @@ static bool step(job *j, line *l)
 
 /* ---- the loop ----------------------------------------------------------------------------------- */
 
+static bool closed(const sink *s)
+{
+    return s->state == SINK_CLOSED_BY_READER || s->state == SINK_BROKEN;
+}
+
+/* Sinks that closed although their line has nothing to write just now. */
+static void look_at_sinks(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        if (j->sinks[i].state == SINK_BROKEN)
+            participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
+    for (unsigned i = 0; i < j->who.n_streams && !j->who.failed; i++)
+        if (j->lines[i].state <= LINE_RUNNING && closed(j->lines[i].sink))
+            sink_closed(j, &j->lines[i]);
+}
+
+/* Nothing more will be asked for: the mesh has failed. */
+static void give_up_lines(job *j)
+{
+    for (unsigned i = 0; i < j->who.n_streams; i++)
+        if (j->lines[i].state == LINE_WAITING)
+            line_end(j, &j->lines[i], LINE_GONE);
+}
+
 static void start_lines(job *j)
 {
     for (unsigned i = 0; i < j->who.n_streams; i++) {
@@ -346,9 +372,49 @@ static void start_lines(job *j)
             mpp_outcome outcome = mpp_start(j->who.consumer, l->stream);
             l->state = outcome == MPP_OK ? LINE_RUNNING : outcome == MPP_GONE ? LINE_GONE : LINE_WAITING;
         }
+        if (j->asked.sequential && l->state == LINE_GONE)
+            give_up_lines(j); /* those behind it wait for an end that does not come */
         if (j->asked.sequential && l->state != LINE_DONE)
             return;
     }
+}
+
+static void begin_asking(job *j)
+{
+    sink_settle(j->sinks, j->n_sinks);
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        sink_look(&j->sinks[i], &j->who.ok); /* for one that is closed by now nothing is asked */
+    look_at_sinks(j);
+    j->asking = true;
+}
+
+static void give_up_in_time(job *j)
+{
+    enum { SOON = 25000000 };
+    mpp_error cause;
+    if (!j->give_up_at && mpp_mesh_cause(j->who.mesh, &cause))
+        j->give_up_at = mpp_now() + SOON;
+    if (j->give_up_at && mpp_now() >= j->give_up_at)
+        give_up_lines(j);
+}
+
+/* May we ask?  Not before every output is open, so that producers have nothing to do for one that never will be, nor,
+ * with --barrier, before everybody is there.  A mesh that fails meanwhile ends us, but not at once: what was published
+ * before is ours, and an output that opens without waiting for anybody soon is open. */
+static bool may_ask(job *j)
+{
+    bool ready = true;
+    if (j->asking)
+        return true;
+    if (j->who.barrier)
+        ready = mpp_barrier(NULL, j->who.consumer) != MPP_WOULD_BLOCK;
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        ready &= j->sinks[i].state != SINK_OPENING;
+    if (ready)
+        begin_asking(j);
+    else
+        give_up_in_time(j);
+    return ready;
 }
 
 static bool all_ended(const job *j)
@@ -368,24 +434,32 @@ static void totals(const job *j, uint64_t *records, uint64_t *bytes)
     }
 }
 
+/* What is published as the descriptor that we write to stands first, and is -1 where there is none to poll. */
+static unsigned watch_sink(const sink *s, struct pollfd *set, unsigned n, bool published)
+{
+    const unsigned more = sink_watch(s, set + n);
+    if (more && published) {
+        set[0] = set[n];
+        set[n].fd = -1;
+    }
+    return n + more;
+}
+
 /* Sleep until data, space in an output, the end of a command, or a signal.  An output is watched for its reader's going
  * also when there is nothing to write. */
 static void wait_for_something(job *j, mpp_activity activity)
 {
-    struct pollfd *set = calloc(2 * j->n_sinks + 1, sizeof *set);
+    struct pollfd *set = calloc(SINK_WATCHED * j->n_sinks + 2, sizeof *set);
     if (!set)
         return;
-    unsigned n = 0;
-    int64_t deadline = progress_next(&j->who.progress);
+    unsigned n = 1;
+    int64_t deadline = participant_earlier(progress_next(&j->who.progress), j->asking ? 0 : j->give_up_at);
+    set[0].fd = -1;
     for (unsigned i = 0; i < j->n_sinks; i++) {
-        sink *s = &j->sinks[i];
-        if (s->state == SINK_OPEN && s->out.fd >= 0 && !s->linger_until) {
-            set[n] = (struct pollfd){.fd = s->out.fd, .events = sink_empty(s) ? 0 : POLLOUT};
-            participant_first(set, n++, !sink_empty(s) && activity != MPP_WRITING_OUTPUT);
-        }
-        if (s->has_command && s->command.pidfd >= 0)
-            set[n++] = (struct pollfd){.fd = s->command.pidfd, .events = POLLIN};
-        if (!sink_empty(s))
+        const sink *s = &j->sinks[i];
+        const bool writes = s->state == SINK_OPENING || !sink_empty(s);
+        n = watch_sink(s, set, n, writes && activity != MPP_WRITING_OUTPUT);
+        if (writes)
             activity = MPP_WRITING_OUTPUT;
         deadline = participant_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
     }
@@ -396,18 +470,11 @@ static void wait_for_something(job *j, mpp_activity activity)
     free(set);
 }
 
-/* The reader of our standard output has gone. */
-static bool stdout_closed(void)
-{
-    struct pollfd p = {.fd = STDOUT_FILENO};
-    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
-}
-
 /* SIGTERM behind a pipe that nobody reads is how a producer stops its command when its consumers have enough: then so
  * have we. */
 static bool told_enough(job *j, int sig)
 {
-    if (sig != SIGTERM || j->asked.strict || !stdout_closed())
+    if (sig != SIGTERM || j->asked.strict || !io_abandoned(STDOUT_FILENO))
         return false;
     for (unsigned i = 0; i < j->who.n_streams; i++)
         if (j->lines[i].state != LINE_DONE)
@@ -438,17 +505,6 @@ static bool called_off(job *j)
     return j->who.failed;
 }
 
-/* Sinks that closed although their line has nothing to write just now. */
-static void look_at_sinks(job *j)
-{
-    for (unsigned i = 0; i < j->n_sinks; i++)
-        if (j->sinks[i].state == SINK_BROKEN)
-            participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
-    for (unsigned i = 0; i < j->who.n_streams && !j->who.failed; i++)
-        if (j->lines[i].state == LINE_RUNNING && j->lines[i].sink->state != SINK_OPEN)
-            sink_closed(j, &j->lines[i]);
-}
-
 /* A command whose streams have all ended sees the end of its input, whatever the other sinks do: one may wait for
  * another. */
 static void end_sinks(job *j)
@@ -466,10 +522,10 @@ static void work(job *j)
 {
     participant *w = &j->who;
     uint64_t records, bytes;
-    participant_barrier(w);
     while (!heard_signal(j) && !called_off(j)) {
         look_at_sinks(j); /* first: what ends here may let the next one start */
-        start_lines(j);
+        if (may_ask(j))
+            start_lines(j);
         bool moved = false;
         for (unsigned i = 0; i < w->n_streams && !w->failed; i++)
             moved |= step(j, &j->lines[i]);
@@ -479,7 +535,7 @@ static void work(job *j)
         totals(j, &records, &bytes);
         progress_update(&w->progress, records, bytes);
         if (!moved && !w->failed)
-            wait_for_something(j, MPP_COMPUTING);
+            wait_for_something(j, j->asking || !w->barrier ? MPP_COMPUTING : MPP_WAITING_PEERS);
     }
 }
 
@@ -488,16 +544,10 @@ static void finish_sink(job *j, sink *s)
 {
     while (!sink_finish(s, &j->who.ok) && !called_off(j)) {
         if (!heard_signal(j))
-            wait_for_something(j, MPP_WAITING_COMMAND);
+            wait_for_something(j, s->pump ? MPP_WRITING_OUTPUT : MPP_WAITING_COMMAND);
     }
     if (s->state == SINK_BROKEN)
         participant_fail(&j->who, s->status, &s->error);
-}
-
-static void finish_sinks(job *j)
-{
-    for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++)
-        finish_sink(j, &j->sinks[i]);
 }
 
 static bool any_gone(const job *j)
@@ -506,6 +556,14 @@ static bool any_gone(const job *j)
         if (j->lines[i].state == LINE_GONE)
             return true;
     return false;
+}
+
+/* Where upstream has failed, commands do not see an end; but what was published before is written. */
+static void finish_sinks(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++)
+        if (j->sinks[i].pump || !any_gone(j))
+            finish_sink(j, &j->sinks[i]);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------- */
@@ -610,18 +668,6 @@ static void check_request(const job *j)
                   w->of);
 }
 
-/* An output that is a FIFO: before we are attached, so that nobody waits for us in vain, and before signals are ours. */
-static void await_readers(const job *j)
-{
-    for (unsigned i = 0; i < j->who.n_streams; i++) {
-        const char *other = j->who.streams[i].other;
-        if (other && other[0] != '|')
-            sink_await_reader(other); /* left open: the reader must not see an end before we begin */
-    }
-    if (j->asked.output)
-        sink_await_reader(j->asked.output);
-}
-
 static const char *label(const job *j)
 {
     const participant *w = &j->who;
@@ -669,16 +715,16 @@ static void report(job *j)
 static void finish(job *j)
 {
     participant *w = &j->who;
-    if (!w->failed && !any_gone(j))
+    if (!w->failed)
         finish_sinks(j);
     if (any_gone(j))
         participant_gone(w);
-    report(j);
     for (unsigned i = 0; w->failed && i < j->n_sinks; i++)
         command_stop(&j->sinks[i].command);
     for (unsigned i = 0; i < w->n_streams; i++)
         line_end(j, &j->lines[i], j->lines[i].state);
     mpp_consumer_detach(&w->consumer);
+    report(j); /* whoever reads that may be slow, and nobody waits for us now */
     for (unsigned i = 0; w->failed && i < j->n_sinks; i++)
         sink_abort(&j->sinks[i]);
 }
@@ -686,7 +732,7 @@ static void finish(job *j)
 static void job_free(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks; i++)
-        free(j->sinks[i].staged);
+        sink_free(&j->sinks[i]);
     free(j->sinks);
     free(j->lines);
     participant_close(&j->who);
@@ -699,7 +745,6 @@ int main(int argc, char **argv)
     cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take, &j.asked, &j.who.rest);
     participant_open(&j.who, "target");
     check_request(&j);
-    await_readers(&j);
     if (participant_fork(&j.who)) {
         attach(&j);
         work(&j);

@@ -489,27 +489,38 @@ static void reap_commands(job *j)
         }
 }
 
-static void report(job *j)
+/* What the producer knows while it is attached; NULL: no memory. */
+static summary_stream *count_streams(const job *j)
 {
-    participant *w = &j->who;
-    uint64_t records, bytes;
+    const participant *w = &j->who;
     summary_stream *streams = calloc(w->n_streams, sizeof *streams);
-    if (!streams)
-        return;
-    totals(j, &records, &bytes);
-    progress_end(&w->progress, records, bytes);
-    for (unsigned i = 0; i < w->n_streams; i++) {
+    for (unsigned i = 0; streams && i < w->n_streams; i++) {
         mpp_totals t;
         mpp_producer_totals(w->producer, j->lines[i].stream, &t);
         streams[i] = (summary_stream){w->streams[i].name, t.records, t.bytes, t.no_key, t.given_up};
-        if (t.given_up)
-            cli_warn("producer %d: %llu records of stream '%s' were dropped: they found no room (--no-wait)", w->index,
-                     (unsigned long long)t.given_up, w->streams[i].name);
-        if (t.no_key)
-            cli_warn("producer %d: %llu records of stream '%s' lack a field of the key; it counts as empty", w->index,
-                     (unsigned long long)t.no_key, w->streams[i].name);
     }
-    participant_report(w, streams);
+    return streams;
+}
+
+static void report(job *j, summary_stream *streams)
+{
+    participant *w = &j->who;
+    uint64_t records = 0, bytes = 0;
+    for (unsigned i = 0; streams && i < w->n_streams; i++) {
+        records += streams[i].records;
+        bytes += streams[i].bytes;
+    }
+    progress_end(&w->progress, records, bytes);
+    for (unsigned i = 0; streams && i < w->n_streams; i++) {
+        if (streams[i].dropped)
+            cli_warn("producer %d: %llu records of stream '%s' were dropped: they found no room (--no-wait)", w->index,
+                     (unsigned long long)streams[i].dropped, w->streams[i].name);
+        if (streams[i].no_key)
+            cli_warn("producer %d: %llu records of stream '%s' lack a field of the key; it counts as empty", w->index,
+                     (unsigned long long)streams[i].no_key, w->streams[i].name);
+    }
+    if (streams)
+        participant_report(w, streams);
     free(streams);
 }
 
@@ -521,13 +532,14 @@ static void job_free(job *j)
     participant_close(&j->who);
 }
 
-/* The commands are told to end, then the mesh is left, so that nobody waits for a stubborn command, then they are
- * reaped. */
+/* The commands are told to end, then the mesh is left, so that nobody waits for a stubborn command or for who reads what
+ * we have to say, then they are reaped. */
 static void finish(job *j)
 {
-    report(j);
+    summary_stream *streams = count_streams(j);
     stop_commands(j);
     mpp_producer_detach(&j->who.producer);
+    report(j, streams);
     reap_commands(j);
 }
 

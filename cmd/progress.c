@@ -1,12 +1,13 @@
 #include "progress.h"
 
+#include "errand.h"
 #include "io.h"
+#include "message.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static const int64_t second = 1000000000;
 
 void progress_start(progress *p, const char *who, int64_t total)
 {
-    *p = (progress){.who = who, .started = mpp_now(), .total = total, .terminal = isatty(STDERR_FILENO) != 0};
+    *p = (progress){.who = who, .started = mpp_now(), .total = total, .terminal = io_is_terminal(STDERR_FILENO)};
     if (p->terminal)
         p->next = p->started + second / 2;
 }
@@ -97,12 +98,6 @@ static void compose(line *l, const progress *p, uint64_t records, uint64_t bytes
         add_share(l, bytes, p->total, elapsed);
 }
 
-static void put(const line *l)
-{
-    ssize_t n = write(STDERR_FILENO, l->text, l->n);
-    (void)n; /* nobody sees it: no reason to stop */
-}
-
 static unsigned columns(void)
 {
     struct winsize size;
@@ -118,14 +113,8 @@ static void redraw(progress *p, const char *text, size_t n)
     line l = {.n = 0};
     add(&l, "\r%.*s%*s", (int)n, text, p->width > n ? (int)(p->width - n) : 0, "");
     add(&l, n ? "" : "\r");
-    put(&l);
+    message_offer(l.text, l.n);
     p->width = (unsigned)n;
-}
-
-static bool terminal_takes(void)
-{
-    struct pollfd fd = {STDERR_FILENO, POLLOUT, 0};
-    return poll(&fd, 1, 0) > 0 && (fd.revents & POLLOUT);
 }
 
 void progress_update(progress *p, uint64_t records, uint64_t bytes)
@@ -134,8 +123,6 @@ void progress_update(progress *p, uint64_t records, uint64_t bytes)
     if (p->next == 0 || now < p->next)
         return;
     p->next = now + second / 2;
-    if (!terminal_takes())
-        return;
     line l = {.n = 0};
     compose(&l, p, records, bytes, now);
     redraw(p, l.text, l.n);
@@ -155,7 +142,7 @@ void progress_end(progress *p, uint64_t records, uint64_t bytes)
     line l = {.n = 0};
     compose(&l, p, records, bytes, mpp_now());
     add(&l, "\n");
-    put(&l);
+    message_write(l.text, l.n);
     p->who = NULL;
     p->next = 0;
 }
@@ -234,26 +221,19 @@ static char *summary_line(const summary *s)
     return whole;
 }
 
-static int write_all(int fd, const char *data, size_t n)
-{
-    while (n > 0) {
-        ssize_t k = write(fd, data, n);
-        if (k < 0 && errno != EINTR)
-            return -1;
-        if (k > 0) {
-            data += k;
-            n -= (size_t)k;
-        }
-    }
-    return 0;
-}
+typedef struct appending {
+    int failure; /* errno, once it is done */
+    char *line;
+    char file[];
+} appending;
 
-static int append(const char *file, const char *json)
+/* A FIFO that nobody reads is refused, a slow reader of one is not. */
+static int append_line(const appending *a)
 {
-    int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+    int fd = open(a->file, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
     if (fd < 0)
         return -1;
-    int written = write_all(fd, json, strlen(json));
+    int written = io_write_all(fd, a->line, strlen(a->line));
     int failure = errno;
     int closed = close(fd);
     if (written < 0)
@@ -261,14 +241,59 @@ static int append(const char *file, const char *json)
     return written < 0 ? written : closed;
 }
 
+static void append(const errand *self, void *arg)
+{
+    appending *a = arg;
+    (void)self;
+    a->failure = append_line(a) < 0 ? errno : 0;
+}
+
+static void appending_free(void *arg)
+{
+    appending *a = arg;
+    free(a->line);
+    free(a);
+}
+
+/* Takes the line.  0, or -1 with errno. */
+static int append_in_time(const char *file, char *json)
+{
+    appending *a = malloc(sizeof *a + strlen(file) + 1);
+    errand *e = NULL;
+    if (a) {
+        *a = (appending){.failure = ETIMEDOUT, .line = json};
+        strcpy(a->file, file);
+        e = errand_begin(append, appending_free, a);
+    }
+    if (!e) {
+        const int failure = errno;
+        free(a);
+        free(json);
+        errno = failure;
+        return -1;
+    }
+    const int failure = message_awaited(e) ? a->failure : ETIMEDOUT;
+    errand_end(&e);
+    errno = failure;
+    return failure ? -1 : 0;
+}
+
+/* Takes the line.  0, or -1 with errno. */
+static int say(char *json)
+{
+    const bool written = message_write(json, strlen(json));
+    const int failure = errno;
+    free(json);
+    errno = failure;
+    return written ? 0 : -1;
+}
+
 int summary_write(const summary *s, const char *file, mpp_error *err)
 {
     char *json = summary_line(s);
     if (!json)
         return io_error(err, ENOMEM, "cannot make the summary");
-    int written = file ? append(file, json) : write_all(STDERR_FILENO, json, strlen(json));
-    if (written < 0)
-        io_error(err, errno, "cannot write the summary to '%s'", file ? file : "standard error");
-    free(json);
-    return written;
+    if ((file ? append_in_time(file, json) : say(json)) < 0)
+        return io_error(err, errno, "cannot write the summary to '%s'", file ? file : "standard error");
+    return 0;
 }

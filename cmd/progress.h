@@ -30,7 +30,7 @@ void progress_start(progress *p, const char *who, int64_t total);
 /* When progress_update() has something to draw: a deadline for mpp_wait(), CLOCK_MONOTONIC ns; 0: none. */
 int64_t progress_next(const progress *p);
 
-/* Redraw when it is time to (at most twice a second; never waits for the terminal).
+/* Redraw when it is time to (at most twice a second; a picture that a stopped terminal does not take is dropped).
  * records: UINT64_MAX when not counted. */
 void progress_update(progress *p, uint64_t records, uint64_t bytes);
 
@@ -62,8 +62,9 @@ typedef struct summary {
     unsigned n_streams;
 } summary;
 
-/* Append the line to file (NULL: stderr) with one write, so that several processes may share it.
- * Bytes that are not UTF-8 become U+FFFD.  0, or -1 with *err. */
+/* Append the line to file (NULL: stderr) with one write, so that several processes may share it. Bytes that are not
+ * UTF-8 become U+FFFD.  Waited for as long as for a message (message.h): whoever waits for us in a mesh is left
+ * before.  0, or -1 with *err. */
 int summary_write(const summary *s, const char *file, mpp_error *err);
 
 #endif

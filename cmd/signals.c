@@ -3,6 +3,7 @@
 #include "io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -104,8 +105,11 @@ static void bus(int sig, siginfo_t *info, void *context)
     if (info->si_code != BUS_ADRERR)
         signals_die(sig);
     signals_forward(SIGTERM);
-    ssize_t n = write(STDERR_FILENO, truncated, strlen(truncated));
-    (void)n;
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&room, 1, 0) == 1) { /* nobody would hear us if we waited here */
+        ssize_t n = write(STDERR_FILENO, truncated, strlen(truncated));
+        (void)n;
+    }
     _exit(MPP_S_CORRUPT);
 }
 
@@ -175,6 +179,11 @@ int signals_caught(void)
     uint64_t n;
     while (read(event, &n, sizeof n) < 0 && errno == EINTR)
         ;
+    return first_caught;
+}
+
+int signals_noted(void)
+{
     return first_caught;
 }
 

@@ -25,6 +25,8 @@ int signals_fd(void);
 
 /* The first signal of these that was caught, and on from then; 0: none. */
 int signals_caught(void);
+/* The same, and signals_fd() stays as it is: for who is about to return to the event loop. */
+int signals_noted(void);
 
 /* Send sig to the process group of every command that runs.  One that has to end needs command_stop() besides:
  * a shell that is just starting something keeps SIGINT to itself. */

@@ -11,15 +11,127 @@
 
 enum { LINGER_MS = 100 };
 
+struct sink_opening {
+    char *name; /* NULL: standard output */
+    io out;
+    int failure; /* errno, 0: it is open */
+    dev_t device;
+    ino_t inode;
+    bool contended;
+};
+
 static void init(sink *s, const char *name)
 {
-    *s = (sink){.name = name, .out = IO_INIT, .command = COMMAND_INIT};
+    *s = (sink){.name = name, .state = SINK_OPEN, .out = IO_INIT, .reader = -1, .command = COMMAND_INIT};
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+/* A FIFO that nobody reads yet refuses who does not want to wait. */
+static int open_output(const char *name)
+{
+    enum { FLAGS = O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC };
+    int fd;
+    while ((fd = open(name, FLAGS | O_CREAT | O_NONBLOCK, 0666)) < 0 && errno == EINTR)
+        ;
+    if (fd < 0 && errno == ENXIO && (fd = open(name, FLAGS)) >= 0)
+        fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK);
+    return fd;
+}
+
+/* A regular file is ours from here on, and empty.  The lock is one of the open file description: it does not meet
+ * those of flock(1), goes when we do, and nothing is lost where there are none. */
+static int take_file(sink_opening *o)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat st;
+    if (fstat(o->out.fd, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    o->device = st.st_dev;
+    o->inode = st.st_ino;
+    o->contended = fcntl(o->out.fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES);
+    return o->contended ? 0 : ftruncate(o->out.fd, 0);
+}
+
+static void open_it(const errand *self, void *arg)
+{
+    sink_opening *o = arg;
+    (void)self;
+    const int fd = o->name ? open_output(o->name) : STDOUT_FILENO;
+    if (fd < 0 || io_open(&o->out, fd, IO_WRITE) < 0 || (o->name && take_file(o) < 0))
+        o->failure = errno;
+}
+
+static void opening_free(void *arg)
+{
+    sink_opening *o = arg;
+    if (o->out.fd > STDERR_FILENO)
+        close(o->out.fd);
+    free(o->name);
+    free(o);
+}
+
+static int begin_opening(sink *s, const char *name, mpp_error *err)
+{
+    sink_opening *o = malloc(sizeof *o);
+    if (!o || (*o = (sink_opening){.out = IO_INIT}, name && !(o->name = strdup(name)))) {
+        free(o);
+        return io_error(err, ENOMEM, "cannot open %s", s->name);
+    }
+    s->opening = o;
+    s->errand = errand_begin(open_it, opening_free, o);
+    if (!s->errand) {
+        io_error(err, errno, "cannot open %s", s->name);
+        opening_free(o);
+        return -1;
+    }
+    s->state = SINK_OPENING;
+    return 0;
+}
+
+static void broken(sink *s, int status, const mpp_error *err);
+
+/* It is open: what may keep us waiting gets a pump. */
+static int take_over(sink *s, io *out)
+{
+    const mode_t type = io_type(out->fd);
+    s->reader = type == S_IFREG || type == S_IFBLK ? -1 : out->fd;
+    s->out = *out;
+    if (out->kind == IO_SLEEPS) {
+        s->pump = pump_begin(out->fd);
+        if (!s->pump)
+            return -1;
+        s->out = (io){pump_fd(s->pump), IO_NEVER_BLOCKS};
+    }
+    out->fd = -1; /* it is ours now */
+    return 0;
+}
+
+static void look_at_opening(sink *s)
+{
+    sink_opening *o = s->opening;
+    mpp_error err;
+    if (!errand_done(s->errand))
+        return;
+    s->state = SINK_OPEN;
+    s->device = o->device;
+    s->inode = o->inode;
+    s->contended = o->contended;
+    if (o->failure || take_over(s, &o->out) < 0) {
+        io_error(&err, o->failure ? o->failure : errno, o->name ? "cannot write '%s'" : "cannot write to %s", s->name);
+        broken(s, MPP_S_ERROR, &err);
+    }
+    errand_end(&s->errand);
 }
 
 int sink_open_stdout(sink *s, mpp_error *err)
 {
     init(s, "standard output");
-    if (io_open(&s->out, STDOUT_FILENO, IO_WRITE) < 0)
+    if (io_type(STDOUT_FILENO) == S_IFREG)
+        return begin_opening(s, NULL, err);
+    if (io_open(&s->out, STDOUT_FILENO, IO_WRITE) < 0 || take_over(s, &(io){s->out.fd, s->out.kind}) < 0)
         return io_error(err, errno, "standard output");
     return 0;
 }
@@ -27,18 +139,26 @@ int sink_open_stdout(sink *s, mpp_error *err)
 int sink_open_file(sink *s, const char *name, mpp_error *err)
 {
     init(s, name);
-    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0666);
-    if (fd < 0 || io_open(&s->out, fd, IO_WRITE) < 0)
-        return io_error(err, errno, "cannot write '%s'", name);
-    return 0;
+    return begin_opening(s, name, err);
 }
 
-int sink_await_reader(const char *name)
+static bool shared(const sink *sinks, unsigned n, const sink *s)
 {
-    struct stat st;
-    if (stat(name, &st) < 0 || !S_ISFIFO(st.st_mode))
-        return -1;
-    return open(name, O_WRONLY | O_CLOEXEC);
+    for (unsigned i = 0; i < n; i++)
+        if (!sinks[i].contended && sinks[i].inode == s->inode && sinks[i].device == s->device)
+            return true;
+    return false;
+}
+
+void sink_settle(sink *sinks, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        mpp_error err;
+        if (sinks[i].state != SINK_OPEN || !sinks[i].contended || shared(sinks, n, &sinks[i]))
+            continue;
+        io_error(&err, 0, "'%s' is being written by another process; each needs an output of its own", sinks[i].name);
+        broken(&sinks[i], MPP_S_ERROR, &err);
+    }
 }
 
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err)
@@ -50,8 +170,33 @@ int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *
         return -1;
     s->has_command = true;
     s->out = (io){s->command.fd, IO_NEVER_BLOCKS}; /* non-blocking, and ours alone */
+    s->reader = s->command.fd;
     return 0;
 }
+
+/* ---- waiting ------------------------------------------------------------------------------------ */
+
+unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED])
+{
+    unsigned n = 0;
+    const bool full = !sink_empty(s);
+    if (s->state == SINK_OPENING) {
+        set[n++] = (struct pollfd){.fd = -1};
+        set[n++] = (struct pollfd){.fd = errand_fd(s->errand), .events = POLLIN};
+    }
+    if (s->state == SINK_OPEN && !s->linger_until) {
+        set[n++] = (struct pollfd){.fd = s->reader, .events = full && !s->pump ? POLLOUT : 0};
+        if (s->pump)
+            set[n++] = (struct pollfd){.fd = pump_fd(s->pump), .events = full ? POLLOUT : 0};
+    }
+    if (s->pump && s->state == SINK_OPEN)
+        set[n++] = (struct pollfd){.fd = pump_news(s->pump), .events = POLLIN};
+    if (s->has_command && s->command.pidfd >= 0)
+        set[n++] = (struct pollfd){.fd = s->command.pidfd, .events = POLLIN};
+    return n;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------ */
 
 void sink_lend(sink *s, const unsigned char *data, size_t n)
 {
@@ -95,15 +240,43 @@ static void command_failed(sink *s)
     broken(s, command_failure(&s->command), &err);
 }
 
-/* A pipe says POLLERR, a socket or a terminal POLLHUP. */
 static bool reader_gone(const sink *s)
 {
-    struct pollfd p = {.fd = s->out.fd};
+    struct pollfd p = {.fd = s->reader};
     return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
+static void closed(sink *s)
+{
+    s->state = SINK_CLOSED_BY_READER;
+    drop(s);
+}
+
+static void cannot_write(sink *s, int failure)
+{
+    mpp_error err;
+    io_error(&err, failure, "cannot write to %s", s->name);
+    broken(s, MPP_S_ERROR, &err);
+}
+
+/* What the thread behind a pump met. */
+static void look_at_pump(sink *s)
+{
+    int failure;
+    if (!pump_through(s->pump, &failure) || failure == 0)
+        return;
+    if (failure == EPIPE)
+        closed(s);
+    else
+        cannot_write(s, failure);
 }
 
 void sink_look(sink *s, const ok_list *ok)
 {
+    if (s->state == SINK_OPENING) {
+        look_at_opening(s);
+        return;
+    }
     if (s->state != SINK_OPEN) {
         command_reap(&s->command); /* or its end would be news for ever */
         return;
@@ -115,19 +288,17 @@ void sink_look(sink *s, const ok_list *ok)
             if (!command_ok(&s->command, ok)) {
                 command_failed(s);
             } else {
-                s->state = SINK_CLOSED_BY_READER;
-                drop(s);
+                closed(s);
             }
         } else if (s->linger_until && mpp_now() >= s->linger_until) {
-            s->state = SINK_CLOSED_BY_READER; /* it closed its stdin and goes on: that is enough */
-            drop(s);
+            closed(s); /* it closed its stdin and goes on: that is enough */
         }
         return;
     }
-    if (reader_gone(s)) {
-        s->state = SINK_CLOSED_BY_READER;
-        drop(s);
-    }
+    if (s->pump)
+        look_at_pump(s);
+    if (s->state == SINK_OPEN && reader_gone(s))
+        closed(s);
 }
 
 static void write_failed(sink *s, const ok_list *ok)
@@ -137,12 +308,13 @@ static void write_failed(sink *s, const ok_list *ok)
         sink_look(s, ok);
         return;
     }
-    if (errno == EFAULT) { /* the kernel met the end of a truncated segment before we did */
-        io_error(&err, 0, "the mesh's segment was truncated under us");
-        err.status = MPP_S_CORRUPT;
-    } else {
-        io_error(&err, errno, "cannot write to %s", s->name);
+    if (errno != EFAULT) {
+        cannot_write(s, errno);
+        return;
     }
+    /* the kernel met the end of a truncated segment before we did */
+    io_error(&err, 0, "the mesh's segment was truncated under us");
+    err.status = MPP_S_CORRUPT;
     broken(s, (int)err.status, &err);
 }
 
@@ -186,27 +358,51 @@ void sink_end(sink *s)
     if (!s->has_command)
         return; /* the others are closed when we know that nothing failed */
     command_close_pipe(&s->command);
-    s->out.fd = -1;
+    s->out.fd = s->reader = -1;
+}
+
+/* false: the thread still writes. */
+static bool finish_pump(sink *s)
+{
+    int failure;
+    pump_end(s->pump);
+    s->out.fd = s->reader = -1; /* the pump closes its descriptor */
+    if (s->state == SINK_OPEN)
+        look_at_pump(s);
+    if (s->state == SINK_OPEN && !pump_through(s->pump, &failure))
+        return false;
+    pump_close(&s->pump);
+    return true;
+}
+
+static bool finish_command(sink *s, const ok_list *ok)
+{
+    if (!command_reap(&s->command))
+        return false;
+    if (s->state != SINK_BROKEN && !command_ok(&s->command, ok))
+        command_failed(s);
+    command_close(&s->command);
+    return true;
 }
 
 bool sink_finish(sink *s, const ok_list *ok)
 {
-    mpp_error err;
     sink_end(s);
-    if (s->has_command) {
-        if (!command_reap(&s->command))
-            return false;
-        if (s->state != SINK_BROKEN && !command_ok(&s->command, ok))
-            command_failed(s);
-        command_close(&s->command);
-    } else if (s->out.fd >= 0 && io_close(&s->out) < 0 && s->state == SINK_OPEN) {
-        io_error(&err, errno, "cannot write to %s", s->name);
-        broken(s, MPP_S_ERROR, &err);
-    }
+    if ((s->pump && !finish_pump(s)) || (s->has_command && !finish_command(s, ok)))
+        return false;
+    if (io_close(&s->out) < 0 && s->state == SINK_OPEN)
+        cannot_write(s, errno);
+    sink_free(s);
+    return true;
+}
+
+void sink_free(sink *s)
+{
+    errand_end(&s->errand);
+    pump_close(&s->pump);
     free(s->staged);
     s->staged = NULL;
     s->staged_at = s->staged_have = s->staged_size = 0;
-    return true;
 }
 
 void sink_abort(sink *s)

@@ -215,16 +215,23 @@ static int64_t producer_deadline(mpp_producer *p)
     return p->idle_since_ns + e->attach_timeout_ns;
 }
 
+/* Also one that has not asked yet, for whatever reason, waits for who shall give. */
+static bool consumer_waits_for(const mpp_consumer *c, const inlet *i)
+{
+    bool asked = false;
+    for (unsigned k = 0; k < c->n_streams; k++)
+        asked |= c->streams[k].active;
+    return (!asked || consumer_awaits(c, i)) && never_came(&c->end, i->lane, i->producer);
+}
+
 static int64_t consumer_deadline(mpp_consumer *c)
 {
     endpoint *e = &c->end;
     int64_t deadline = 0;
     if (e->barrier)
         return e->attach_timeout_ns ? e->since_ns + e->attach_timeout_ns : 0;
-    if (!consumer_hungry(c))
-        return 0;
     for (unsigned i = 0; e->attach_timeout_ns && i < c->n_inlets; i++)
-        if (consumer_awaits(c, &c->inlets[i]) && never_came(e, c->inlets[i].lane, c->inlets[i].producer))
+        if (consumer_waits_for(c, &c->inlets[i]))
             deadline = e->since_ns + e->attach_timeout_ns;
     return deadline;
 }
@@ -339,7 +346,7 @@ static void consumer_timed_out(mpp_consumer *c)
         return;
     }
     for (unsigned i = 0; i < c->n_inlets; i++)
-        if (consumer_awaits(c, &c->inlets[i]) && never_came(e, c->inlets[i].lane, c->inlets[i].producer)) {
+        if (consumer_waits_for(c, &c->inlets[i])) {
             endpoint_fail(e, MPP_S_TIMEOUT, false,
                           "producer %u never attached (consumer %u has waited %.1f s); start it, or raise "
                           "--attach-timeout (0: wait for ever)",
