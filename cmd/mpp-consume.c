@@ -369,7 +369,7 @@ static void totals(const job *j, uint64_t *records, uint64_t *bytes)
  * also when there is nothing to write. */
 static void wait_for_something(job *j, mpp_activity activity)
 {
-    struct pollfd *set = calloc(2 * j->n_sinks + 1, sizeof *set);
+    struct pollfd *set = calloc(j->n_sinks + 1, sizeof *set);
     if (!set)
         return;
     unsigned n = 0;
@@ -380,11 +380,10 @@ static void wait_for_something(job *j, mpp_activity activity)
             set[n] = (struct pollfd){.fd = s->out.fd, .events = sink_empty(s) ? 0 : POLLOUT};
             participant_first(set, n++, !sink_empty(s) && activity != MPP_WRITING_OUTPUT);
         }
-        if (s->has_command && s->command.pidfd >= 0)
-            set[n++] = (struct pollfd){.fd = s->command.pidfd, .events = POLLIN};
         if (!sink_empty(s))
             activity = MPP_WRITING_OUTPUT;
         deadline = participant_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
+        deadline = participant_earlier(deadline, command_deadline(&s->command));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) > 0)
@@ -435,9 +434,12 @@ static bool called_off(job *j)
     return j->who.failed;
 }
 
-/* Sinks that closed although their line has nothing to write just now. */
+/* Sinks that closed although their line has nothing to write just now, and commands that ended. */
 static void look_at_sinks(job *j)
 {
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        if (command_due(&j->sinks[i].command))
+            sink_look(&j->sinks[i], &j->who.ok);
     for (unsigned i = 0; i < j->n_sinks; i++)
         if (j->sinks[i].state == SINK_BROKEN)
             participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
@@ -483,9 +485,10 @@ static void work(job *j)
 /* The data has ended: close the sinks, and wait for their commands. */
 static void finish_sink(job *j, sink *s)
 {
+    heard_signal(j); /* before we look at the command: what comes later wakes us */
     while (!sink_finish(s, &j->who.ok) && !called_off(j)) {
-        if (!heard_signal(j))
-            wait_for_something(j, MPP_WAITING_COMMAND);
+        wait_for_something(j, MPP_WAITING_COMMAND);
+        heard_signal(j);
     }
     if (s->state == SINK_BROKEN)
         participant_fail(&j->who, s->status, &s->error);

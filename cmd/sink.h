@@ -36,7 +36,7 @@ int sink_open_file(sink *s, const char *name, mpp_error *err);
 /* When name is a FIFO, wait until somebody reads it, holding it open by the descriptor that is returned; -1: it is none.
  * Call it while signals still end us. */
 int sink_await_reader(const char *name);
-/* argv, or a shell command.  -1 with *err: status 126, 127 or MPP_S_ERROR. */
+/* argv, or a shell command.  -1 with *err.  That it cannot be executed is seen by sink_look(): status 126 or 127. */
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err);
 
 /* Bytes to write: lent ones stay where they are until sink_empty(). */
