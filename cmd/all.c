@@ -1,18 +1,34 @@
 #include "all.h"
 
 #include "cli.h"
+#include "io.h"
 #include "signals.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Has one of all told of the mesh's failure?  In memory that they share; NULL: each tells for itself. */
+static atomic_flag *told_of_mesh;
+
+static void share_told(void)
+{
+    void *shared = mmap(NULL, sizeof *told_of_mesh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    told_of_mesh = shared == MAP_FAILED ? NULL : shared;
+}
+
+bool all_tell(void)
+{
+    return !told_of_mesh || !atomic_flag_test_and_set(told_of_mesh);
+}
 
 static void tell(const pid_t *pids, unsigned n, int sig)
 {
@@ -42,22 +58,6 @@ static void ended(pid_t *pids, unsigned n, unsigned i, int how, int *status, all
         tell(pids, n, SIGTERM); /* it never got as far as the mesh, so the others would not learn of it */
 }
 
-/* A descriptor for each that tells of its end.  Without one we cannot work: those that have none are ended, and waited
- * for here. */
-static void watch(struct pollfd *set, pid_t *pids, unsigned n, int *status)
-{
-    for (unsigned i = 0; i < n; i++) {
-        set[i] = (struct pollfd){.fd = pids[i] > 0 ? (int)syscall(SYS_pidfd_open, pids[i], 0) : -1, .events = POLLIN};
-        if (pids[i] <= 0 || set[i].fd >= 0)
-            continue;
-        cli_warn("cannot watch process %u of %u: %s (see ulimit -n)", i + 1, n, strerror(errno));
-        *status = MPP_S_ERROR;
-        tell(pids, n, SIGTERM);
-        waitpid(pids[i], NULL, 0);
-        pids[i] = 0;
-    }
-}
-
 static bool any_left(const pid_t *pids, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
@@ -66,32 +66,25 @@ static bool any_left(const pid_t *pids, unsigned n)
     return false;
 }
 
-/* Workers end by themselves when their mesh does; here we only wait, for one of them to end or to be told something.
- * Other children, of a program that became us by exec, are none of our business. */
+/* Workers end by themselves when their mesh does; here we only wait for SIGCHLD, or to be told something, which we pass
+ * on.  Other children, of a program that became us by exec, are none of our business. */
 static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, void *arg)
 {
-    struct pollfd *set = calloc(n + 1, sizeof *set);
-    bool told = false;
-    if (!set)
-        return;
-    watch(set, pids, n, status);
-    while (any_left(pids, n)) {
-        set[n] = (struct pollfd){.fd = told ? -1 : signals_fd(), .events = POLLIN};
-        poll(set, n + 1, -1);
-        if (signals_caught() && !told) {
-            tell(pids, n, signals_caught());
-            told = true;
-        }
+    unsigned told = 0;
+    while (true) {
+        int sig = signals_caught(); /* before we look: what comes later wakes us */
+        if (told != signals_times())
+            tell(pids, n, sig);
+        told = signals_times();
         for (unsigned i = 0; i < n; i++) {
             int how;
-            if (pids[i] <= 0 || waitpid(pids[i], &how, WNOHANG) != pids[i])
-                continue;
-            close(set[i].fd);
-            set[i].fd = -1;
-            ended(pids, n, i, how, status, known, arg);
+            if (pids[i] > 0 && waitpid(pids[i], &how, WNOHANG) == pids[i])
+                ended(pids, n, i, how, status, known, arg);
         }
+        if (!any_left(pids, n))
+            return;
+        poll(&(struct pollfd){.fd = signals_fd(), .events = POLLIN}, 1, -1);
     }
-    free(set);
 }
 
 static void become_worker(pid_t parent)
@@ -108,6 +101,7 @@ int all_fork(unsigned n, int *status, all_known *known, void *arg)
 {
     pid_t parent = getpid(), *pids = calloc(n, sizeof *pids);
     *status = 0;
+    share_told();
     if (!pids) {
         cli_warn("no memory for %u processes", n);
         exit(MPP_S_ERROR);
@@ -120,7 +114,9 @@ int all_fork(unsigned n, int *status, all_known *known, void *arg)
             return (int)i;
         }
         if (pids[i] < 0) {
-            cli_warn("cannot start process %u of %u: %s", i + 1, n, "out of processes or memory (see ulimit -u)");
+            mpp_error err;
+            io_error(&err, errno, "cannot start process %u of %u", i + 1, n);
+            cli_warn("%s", err.text);
             *status = MPP_S_ERROR;
             tell(pids, n, SIGTERM);
             break;

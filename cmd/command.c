@@ -1,16 +1,18 @@
 #include "command.h"
 
+#include "cli.h"
 #include "io.h"
 #include "signals.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,17 +21,19 @@ enum { STATUS_NOT_EXECUTABLE = 126, STATUS_NOT_FOUND = 127, STATUS_SIGNAL = 128 
 /* What parent and child need while a command is started. */
 typedef struct start {
     char *const *argv;
-    const char *const *env;
+    char **env;
     command_pipe which;
     int input;    /* as command.input */
     int theirs;   /* their end of the pipe */
     int report;   /* takes the errno of what failed before exec; closed by exec */
     pid_t parent; /* us */
     guard guard;
-    sigset_t mask; /* ours, which is the one that we were started with */
+    sigset_t mask; /* ours */
 } start;
 
 /* ---- in the child ------------------------------------------------------------------------------- */
+
+/* Async-signal-safe calls only, until exec: a thread of ours may have held any lock when we forked. */
 
 static int give(int fd, int as)
 {
@@ -71,12 +75,9 @@ static int die_with(pid_t parent)
 
 static _Noreturn void child(const start *s)
 {
-    signals_restore();
     if (setpgid(0, 0) == 0 && die_with(s->parent) == 0 && give_descriptors(s) >= 0 && guard_me(&s->guard) == 0) {
-        for (const char *const *e = s->env; e && *e; e++)
-            putenv((char *)*e);
-        sigprocmask(SIG_SETMASK, &s->mask, NULL);
-        execvp(s->argv[0], s->argv);
+        signals_restore(&s->mask);
+        execvpe(s->argv[0], s->argv, s->env);
     }
     int failure = errno;
     while (write(s->report, &failure, sizeof failure) < 0 && errno == EINTR)
@@ -86,121 +87,131 @@ static _Noreturn void child(const start *s)
 
 /* ---- starting ----------------------------------------------------------------------------------- */
 
+static size_t count(const char *const words[])
+{
+    size_t n = 0;
+    while (words && words[n])
+        n++;
+    return n;
+}
+
+static bool sets(const char *const added[], const char *variable)
+{
+    size_t name = strcspn(variable, "=") + 1;
+    for (; added && *added; added++)
+        if (strncmp(*added, variable, name) == 0)
+            return true;
+    return false;
+}
+
+/* Ours with what is added, in an array that is the caller's; NULL: no memory. */
+static char **environment(const char *const added[])
+{
+    const char *const *ours = (const char *const *)environ;
+    const char **all = malloc((count(ours) + count(added) + 1) * sizeof *all);
+    size_t n = 0;
+    for (; all && ours && *ours; ours++)
+        if (!sets(added, *ours))
+            all[n++] = *ours;
+    for (; all && added && *added; added++)
+        all[n++] = *added;
+    if (all)
+        all[n] = NULL;
+    return (char **)all;
+}
+
 /* Signals are held back until the group is known to signals.c, so that none of them misses it, and until the
  * child has left our handlers behind. */
 static pid_t fork_child(start *s)
 {
     sigset_t all;
+    if (!signals_room()) {
+        errno = EAGAIN;
+        return -1;
+    }
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &s->mask);
+    pthread_sigmask(SIG_SETMASK, &all, &s->mask);
     s->parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
         child(s);
+    int saved = errno;
     if (pid > 0) {
         setpgid(pid, pid); /* here too: whoever is first */
-        if (signals_add(pid) < 0) {
-            kill(pid, SIGKILL);
-            waitpid(pid, NULL, 0);
-            pid = -1;
-        }
+        signals_add(pid);
     }
-    int saved = errno;
-    sigprocmask(SIG_SETMASK, &s->mask, NULL);
+    pthread_sigmask(SIG_SETMASK, &s->mask, NULL);
     errno = saved;
     return pid;
 }
 
-static void wait_for(pid_t pid, int *status)
+/* The pid, or -1 with errno.  *report: where to hear why it could not be executed. */
+static pid_t launch(start *s, int *report)
 {
-    while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-        ;
-}
-
-/* 0 when exec succeeded, else the errno of what failed. */
-static int read_report(int fd)
-{
-    int failure = 0;
-    ssize_t n;
-    while ((n = read(fd, &failure, sizeof failure)) < 0 && errno == EINTR)
-        ;
-    return n == sizeof failure ? failure : 0;
-}
-
-static void discard(pid_t pid)
-{
-    kill(-pid, SIGKILL);
-    wait_for(pid, NULL);
-    signals_remove(pid);
-}
-
-/* Fork and exec.  The pid, or -1 with *err. */
-static pid_t launch(start *s, const int report[2], mpp_error *err)
-{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -1;
+    s->report = ends[1];
     pid_t pid = fork_child(s);
-    int failure = errno;
-    close(report[1]);
+    int saved = errno;
+    close(ends[1]);
+    *report = ends[0];
     if (pid < 0)
-        return io_error(err, failure, "cannot start '%s'", s->argv[0]);
-    failure = read_report(report[0]);
-    if (failure == 0)
-        return pid;
-    discard(pid);
-    io_error(err, failure, "cannot run '%s'", s->argv[0]);
-    if (err)
-        err->status = (mpp_status)(failure == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE);
-    return -1;
-}
-
-static pid_t launch_with_report(start *s, mpp_error *err)
-{
-    int report[2];
-    if (pipe2(report, O_CLOEXEC) < 0)
-        return io_error(err, errno, "cannot start '%s'", s->argv[0]);
-    s->report = report[1];
-    pid_t pid = launch(s, report, err);
-    close(report[0]);
+        close(ends[0]);
+    errno = saved;
     return pid;
 }
 
-/* The command runs: watch it.  Takes over pid and fd. */
-static int adopt(command *c, const start *s, pid_t pid, int fd, const char *text, mpp_error *err)
+/* As launch(), with a guard. */
+static pid_t launch_guarded(start *s, int held, int *report)
 {
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
-    if (pidfd < 0) {
-        io_error(err, errno, "cannot watch '%s'", text);
-        discard(pid);
-        close(fd);
+    if (guard_start(&s->guard, held) < 0)
         return -1;
+    pid_t pid = launch(s, report);
+    int saved = errno;
+    if (pid < 0)
+        guard_end(&s->guard);
+    errno = saved;
+    return pid;
+}
+
+static int spawn(command *c, start *s, const char *text, int name_len, mpp_error *err)
+{
+    int ends[2], report;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return io_error(err, errno, "cannot start '%s'", s->argv[0]);
+    int ours = s->which == COMMAND_READ ? ends[0] : ends[1];
+    s->theirs = s->which == COMMAND_READ ? ends[1] : ends[0];
+    io_enlarge(ours);
+    fcntl(ours, F_SETFL, O_NONBLOCK); /* each end of a new pipe is a description of its own */
+    pid_t pid = launch_guarded(s, s->which == COMMAND_WRITE ? ours : -1, &report);
+    int saved = errno;
+    close(s->theirs);
+    if (pid < 0) {
+        close(ours);
+        return io_error(err, saved, "cannot start '%s'", s->argv[0]);
     }
-    *c = (command){.input = c->input, .fd = fd, .pidfd = pidfd, .pid = pid, .guard = s->guard, .which = s->which};
+    *c = (command){.input = c->input,
+                   .fd = ours,
+                   .pid = pid,
+                   .guard = s->guard,
+                   .report = report,
+                   .which = s->which,
+                   .looked = signals_children() - 1, /* it may have ended already */
+                   .name_len = name_len};
     memcpy(c->text, text, sizeof c->text);
     return 0;
 }
 
-static int spawn(command *c, char *const argv[], command_pipe which, const char *const env[], const char *text,
-                 mpp_error *err)
+static int spawn_with(command *c, char *const argv[], command_pipe which, const char *const env[], const char *text,
+                      int name_len, mpp_error *err)
 {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return io_error(err, errno, "cannot start '%s'", argv[0]);
-    int ours = which == COMMAND_READ ? ends[0] : ends[1];
-    int theirs = which == COMMAND_READ ? ends[1] : ends[0];
-    io_enlarge(ours);
-    fcntl(ours, F_SETFL, O_NONBLOCK); /* each end of a new pipe is a description of its own */
-    start s = {.argv = argv, .env = env, .which = which, .input = c->input, .theirs = theirs};
-    pid_t pid = -1;
-    if (guard_start(&s.guard, which == COMMAND_WRITE ? ours : -1) < 0)
-        io_error(err, errno, "cannot start '%s'", argv[0]);
-    else
-        pid = launch_with_report(&s, err);
-    close(theirs);
-    if (pid > 0 && adopt(c, &s, pid, ours, text, err) == 0)
-        return 0;
-    if (pid < 0)
-        close(ours);
-    guard_end(&s.guard);
-    return -1;
+    start s = {.argv = argv, .env = environment(env), .which = which, .input = c->input};
+    if (!s.env)
+        return io_error(err, ENOMEM, "cannot start '%s'", argv[0]);
+    int spawned = spawn(c, &s, text, name_len, err);
+    free(s.env);
+    return spawned;
 }
 
 /* For messages: the words with spaces between, on one line. */
@@ -221,7 +232,7 @@ int command_spawn(command *c, char *const argv[], command_pipe which, const char
 {
     char text[COMMAND_TEXT_MAX];
     describe(text, argv);
-    return spawn(c, argv, which, env, text, err);
+    return spawn_with(c, argv, which, env, text, (int)strnlen(argv[0], COMMAND_TEXT_MAX), err);
 }
 
 int command_shell(command *c, const char *shell_command, command_pipe which, const char *const env[], mpp_error *err)
@@ -230,46 +241,109 @@ int command_shell(command *c, const char *shell_command, command_pipe which, con
     char *words[] = {(char *)shell_command, NULL};
     describe(text, words);
     char *argv[] = {"sh", "-c", "--", (char *)shell_command, NULL};
-    return spawn(c, argv, which, env, text, err);
+    return spawn_with(c, argv, which, env, text, COMMAND_TEXT_MAX, err);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------ */
 
-static void ended(command *c, int status)
+static int read_report(command *c)
 {
-    c->status = status;
-    c->ended = true;
-    c->kill_at = 0;
-    signals_remove(c->pid);
-    c->pid = 0;
-    close(c->pidfd);
-    c->pidfd = -1;
-}
-
-/* It has ended, or is about to.  The guard goes first: while the command is not reaped its group's number is its own. */
-static void reap(command *c)
-{
-    int status = MPP_S_ERROR << 8; /* what stands when somebody else has reaped it: a failure */
-    siginfo_t info;
-    while (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+    int failure = 0;
+    ssize_t n;
+    while ((n = read(c->report, &failure, sizeof failure)) < 0 && errno == EINTR)
         ;
-    guard_end(&c->guard);
-    wait_for(c->pid, &status);
-    ended(c, status);
+    close(c->report);
+    c->report = -1;
+    return n == sizeof failure ? failure : 0;
 }
 
-bool command_reap(command *c)
+/* While it is not reaped, its group's number is its own: the guard goes before. */
+static void let_go(command *c)
 {
-    if (c->pid == 0)
-        return true;
+    terminal_take_back(c->pid, true);
+    signals_remove(c->pid);
+    guard_end(&c->guard);
+    c->not_run = read_report(c);
+    c->deadline = 0;
+    c->ended = true;
+}
+
+static bool is_over(const command *c)
+{
     siginfo_t info = {0};
     int known;
     while ((known = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT)) < 0 && errno == EINTR)
         ;
-    if (known == 0 && info.si_pid == 0)
-        return false;
-    reap(c);
-    return true;
+    return known < 0 || info.si_pid != 0;
+}
+
+static void collect(command *c)
+{
+    c->status = MPP_S_ERROR << 8; /* what stands when somebody else has reaped it: a failure */
+    let_go(c);
+    while (waitpid(c->pid, &c->status, WNOHANG) < 0 && errno == EINTR)
+        ;
+    c->pid = 0;
+}
+
+/* To its group; a command that has moved to another one hears it, too.  0, or the errno of why it did not. */
+static int signal_group(const command *c, int sig)
+{
+    kill(-c->pid, sig);
+    return kill(c->pid, getpgid(c->pid) == c->pid ? 0 : sig) < 0 ? errno : 0;
+}
+
+static void set_deadline(command *c, int ms)
+{
+    c->deadline = mpp_now() + ms * INT64_C(1000000);
+}
+
+static void give_up(command *c)
+{
+    int why = signal_group(c, SIGKILL);
+    cli_warn("'%s' (pid %d) could not be ended: %s; it goes on by itself", c->text, (int)c->pid,
+             why ? strerror(why) : "it does not die of SIGKILL");
+    c->status = MPP_S_ERROR << 8;
+    let_go(c);
+    c->pid = 0;
+    command_close_pipe(c);
+}
+
+/* It has not obeyed, or a signal wants us to end. */
+static void press(command *c)
+{
+    bool hurry = signals_times() != c->told;
+    if (c->killed && mpp_now() >= c->deadline)
+        give_up(c);
+    else if (!c->killed || hurry)
+        command_kill(c);
+    if (hurry && c->pid)
+        set_deadline(c, COMMAND_HURRY_MS);
+    c->told = signals_times();
+}
+
+/* Is its time over, or is there a signal that wants us to end? */
+static bool overdue(const command *c)
+{
+    return c->deadline && (mpp_now() >= c->deadline || signals_times() != c->told);
+}
+
+static bool changed(const command *c)
+{
+    return c->pid && c->looked != signals_children();
+}
+
+bool command_due(const command *c)
+{
+    return changed(c) || overdue(c);
+}
+
+bool command_reap(command *c)
+{
+    command_attend(c);
+    if (c->pid && is_over(c))
+        collect(c);
+    return c->pid == 0;
 }
 
 void command_close_pipe(command *c)
@@ -281,38 +355,100 @@ void command_close_pipe(command *c)
     c->fd = -1;
 }
 
+static void begin_end(command *c)
+{
+    c->told = signals_times();
+    set_deadline(c, COMMAND_GRACE_MS);
+    signal_group(c, SIGTERM);
+    signal_group(c, SIGCONT);
+}
+
 void command_stop(command *c)
 {
     if (c->which == COMMAND_READ)
         command_close_pipe(c); /* first: what gets SIGTERM and finds its output closed knows that we have enough */
     if (!command_reap(c) && !c->stopped) {
         c->stopped = true;
-        c->kill_at = mpp_now() + COMMAND_GRACE_MS * INT64_C(1000000);
-        kill(-c->pid, SIGTERM);
-        kill(-c->pid, SIGCONT);
+        begin_end(c);
     }
 }
 
-int64_t command_kill_at(const command *c)
+int64_t command_deadline(const command *c)
 {
-    return c->kill_at;
+    return changed(c) ? 1 : c->deadline; /* long past */
 }
 
 void command_kill(command *c)
 {
-    if (command_reap(c))
+    if (c->pid == 0 || is_over(c))
         return;
-    c->stopped = true;
-    c->kill_at = 0;
-    kill(-c->pid, SIGKILL);
+    c->stopped |= !c->no_terminal;
+    c->killed = true;
+    c->told = signals_times();
+    set_deadline(c, COMMAND_KILL_MS);
+    signal_group(c, SIGKILL);
+}
+
+void command_finish(command *c)
+{
+    while (!command_reap(c)) {
+        struct pollfd p = {.fd = signals_fd(), .events = POLLIN};
+        int64_t left = (c->deadline - mpp_now()) / 1000000 + 1;
+        poll(&p, 1, left < 0 ? 0 : (int)left);
+        signals_caught(); /* it is heard by command_reap() */
+    }
 }
 
 void command_close(command *c)
 {
     command_kill(c);
-    if (c->pid)
-        reap(c);
+    command_finish(c);
     command_close_pipe(c);
+}
+
+/* ---- the terminal --------------------------------------------------------------------------------- */
+
+/* What it was stopped by since this was asked last; 0: it was not. */
+static int stopped_by(const command *c)
+{
+    siginfo_t info = {0};
+    while (waitid(P_PID, (id_t)c->pid, &info, WSTOPPED | WNOHANG) < 0 && errno == EINTR)
+        ;
+    return info.si_pid == c->pid ? info.si_status : 0;
+}
+
+/* Ctrl-Z at the terminal that we have lent is for all of the job. */
+static void suspended(const command *c, int sig)
+{
+    if (!terminal_has(c->pid))
+        return;
+    terminal_take_back(c->pid, false);
+    if (sig == SIGTSTP)
+        signals_stop_job(SIGTSTP);
+}
+
+static void ask_terminal(command *c, int sig)
+{
+    if (c->deadline || terminal_ask(c->pid, sig) != TERMINAL_REFUSED)
+        return;
+    c->no_terminal = true;
+    begin_end(c);
+}
+
+void command_attend(command *c)
+{
+    if (c->pid == 0)
+        return;
+    c->looked = signals_children();
+    int sig = stopped_by(c);
+    if (sig == SIGTTIN || sig == SIGTTOU)
+        ask_terminal(c, sig);
+    else if (sig)
+        suspended(c, sig);
+    if (is_over(c))
+        terminal_take_back(c->pid, true);
+    else if (overdue(c))
+        press(c);
 }
 
 /* ---- how it ended ------------------------------------------------------------------------------- */
@@ -321,19 +457,28 @@ int command_exit_status(const command *c)
 {
     if (!c->ended)
         return -1;
+    if (c->not_run)
+        return c->not_run == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
     return WIFSIGNALED(c->status) ? STATUS_SIGNAL + WTERMSIG(c->status) : WEXITSTATUS(c->status);
 }
 
 int command_failure(const command *c)
 {
     int status = command_exit_status(c);
-    return status > 0 ? status : MPP_S_ERROR;
+    return status > 0 && !c->no_terminal ? status : MPP_S_ERROR;
 }
 
 const char *command_status_text(const command *c, char *buf, size_t size)
 {
     if (!c->ended)
         snprintf(buf, size, "'%s' is running", c->text);
+    else if (c->not_run)
+        snprintf(buf, size, "cannot run '%.*s': %s", c->name_len, c->text, strerror(c->not_run));
+    else if (c->no_terminal)
+        snprintf(buf, size,
+                 "'%s' wants the terminal, which is not ours to lend: we are in the background, and no shell is there "
+                 "to continue us in the foreground",
+                 c->text);
     else if (WIFSIGNALED(c->status))
         snprintf(buf, size, "'%s' was killed by signal %d (%s)", c->text, WTERMSIG(c->status),
                  strsignal(WTERMSIG(c->status)));
@@ -344,7 +489,7 @@ const char *command_status_text(const command *c, char *buf, size_t size)
 
 bool command_ok(const command *c, const ok_list *list)
 {
-    return c->ended && (c->stopped || list->ok[command_exit_status(c)]);
+    return c->ended && !c->not_run && !c->no_terminal && (c->stopped || list->ok[command_exit_status(c)]);
 }
 
 int ok_parse(ok_list *list, const char *text)

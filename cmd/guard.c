@@ -17,7 +17,7 @@ typedef struct message {
     pid_t group;
 } message;
 
-enum { FD_WORDS = 0, FD_PIPE = 1 };
+enum { FD_WORDS = 0, FD_PIPE = 1, ENDING_MAX = 16 };
 
 static ssize_t next(message *m)
 {
@@ -27,14 +27,12 @@ static ssize_t next(message *m)
     return n;
 }
 
-/* Holds nothing open but what it is for; no signal but KILL and STOP reaches it. */
+/* Holds nothing open but what it is for; no signal but KILL and STOP reaches it.  Async-signal-safe calls only: a thread
+ * of ours may have held any lock when we forked. */
 static _Noreturn void watch_over(int words, int pipe)
 {
-    sigset_t all;
     message m;
     pid_t group = 0;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
     setpgid(0, 0);
     prctl(PR_SET_NAME, "mpp-guard");
     prctl(PR_SET_PDEATHSIG, 0);
@@ -58,40 +56,44 @@ static _Noreturn void watch_over(int words, int pipe)
     _exit(0);
 }
 
-static void close_both(const int ends[2])
+/* ---- our side ------------------------------------------------------------------------------------ */
+
+/* Those that were told to end.  Nobody waits for them; who has ended is reaped when the next one is started or ends.  One
+ * that is stopped may stay, and where there are too many of these the oldest is forgotten: init reaps it after us. */
+static pid_t ending[ENDING_MAX];
+static unsigned n_ending;
+
+static void reap_ending(void)
 {
-    int saved = errno;
-    close(ends[0]);
-    close(ends[1]);
-    errno = saved;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n_ending; i++)
+        if (waitpid(ending[i], NULL, WNOHANG) == 0)
+            ending[kept++] = ending[i];
+    n_ending = kept;
 }
 
-/* The guard has let go of everything that it inherited: nobody's pipe stays open because of it. */
-static void wait_for_end(int fd)
+static void remember_ending(pid_t pid)
 {
-    char byte;
-    while (read(fd, &byte, 1) < 0 && errno == EINTR)
-        ;
+    if (n_ending == ENDING_MAX)
+        memmove(ending, ending + 1, --n_ending * sizeof *ending);
+    ending[n_ending++] = pid;
 }
 
 int guard_start(guard *g, int pipe)
 {
-    int ends[2], ready[2];
+    int ends[2];
+    reap_ending();
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
-    if (pipe2(ready, O_CLOEXEC) < 0) {
-        close_both(ends);
-        return -1;
-    }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* our handlers are not for it */
     pid_t pid = fork();
     if (pid == 0)
         watch_over(ends[0], pipe);
     int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[0]);
-    close(ready[1]);
-    if (pid > 0)
-        wait_for_end(ready[0]);
-    close(ready[0]);
     if (pid < 0) {
         close(ends[1]);
         errno = saved;
@@ -115,18 +117,26 @@ int guard_me(const guard *g)
     return say(g, WORD_GROUP, getpid());
 }
 
+/* One that somebody has stopped must hear, too. */
+static void tell(const guard *g, word what)
+{
+    say(g, what, 0);
+    if (g->pid)
+        kill(g->pid, SIGCONT);
+}
+
 void guard_release(const guard *g)
 {
-    say(g, WORD_RELEASE, 0);
+    tell(g, WORD_RELEASE);
 }
 
 void guard_end(guard *g)
 {
     if (!g->pid)
         return;
-    say(g, WORD_END, 0);
+    tell(g, WORD_END);
     close(g->words);
-    while (waitpid(g->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    remember_ending(g->pid);
+    reap_ending();
     g->pid = 0;
 }

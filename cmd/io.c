@@ -263,6 +263,10 @@ static void add_reason(char *text, size_t size, int os_error)
         add_limit(text + n, size - n, "ulimit -n", &limit);
     if (os_error == EAGAIN && getrlimit(RLIMIT_NPROC, &limit) == 0)
         add_limit(text + n, size - n, "ulimit -u", &limit);
+    if (os_error == ENOMEM && getrlimit(RLIMIT_AS, &limit) == 0)
+        add_limit(text + n, size - n, "ulimit -v, in bytes", &limit);
+    if (os_error == EFBIG && getrlimit(RLIMIT_FSIZE, &limit) == 0)
+        add_limit(text + n, size - n, "ulimit -f, in bytes", &limit);
 }
 
 int io_error(mpp_error *err, int os_error, const char *format, ...)

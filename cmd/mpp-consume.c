@@ -349,6 +349,9 @@ static bool closed(const sink *s)
 static void look_at_sinks(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks; i++)
+        if (command_due(&j->sinks[i].command))
+            sink_look(&j->sinks[i], &j->who.ok);
+    for (unsigned i = 0; i < j->n_sinks; i++)
         if (j->sinks[i].state == SINK_BROKEN)
             participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
     for (unsigned i = 0; i < j->who.n_streams && !j->who.failed; i++)
@@ -462,6 +465,7 @@ static void wait_for_something(job *j, mpp_activity activity)
         if (writes)
             activity = MPP_WRITING_OUTPUT;
         deadline = participant_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
+        deadline = participant_earlier(deadline, command_deadline(&s->command));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) > 0)
@@ -542,9 +546,10 @@ static void work(job *j)
 /* The data has ended: close the sinks, and wait for their commands. */
 static void finish_sink(job *j, sink *s)
 {
+    heard_signal(j); /* before we look at the command: what comes later wakes us */
     while (!sink_finish(s, &j->who.ok) && !called_off(j)) {
-        if (!heard_signal(j))
-            wait_for_something(j, s->pump ? MPP_WRITING_OUTPUT : MPP_WAITING_COMMAND);
+        wait_for_something(j, s->pump ? MPP_WRITING_OUTPUT : MPP_WAITING_COMMAND);
+        heard_signal(j);
     }
     if (s->state == SINK_BROKEN)
         participant_fail(&j->who, s->status, &s->error);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,7 +265,8 @@ int main(int argc, char **argv)
     };
     cli_rest rest;
     bool mute = fcntl(STDOUT_FILENO, F_GETFD) < 0;
-    io_standard(); /* or the segment would take its place */
+    signal(SIGXFSZ, SIG_IGN); /* the call that met the limit says so */
+    io_standard();            /* or the segment would take its place */
     cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take, &r, &rest);
     check_operands(&r, &rest);
     if (mute && r.job == CREATE) {

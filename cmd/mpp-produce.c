@@ -119,11 +119,17 @@ static void stop_source(void *arg, unsigned stream, unsigned run)
     l->state = l->piece && l->piece->command ? LINE_STOPPING : LINE_IDLE;
 }
 
-static void fail_command(job *j, const command *c)
+/* A filter's failure is about a file. */
+static void fail_command(job *j, const input_piece *piece)
 {
-    char text[COMMAND_TEXT_MAX + 64];
-    mpp_error err = {.status = MPP_S_ERROR};
-    snprintf(err.text, sizeof err.text, "%s", command_status_text(c, text, sizeof text));
+    char text[COMMAND_TEXT_MAX + MPP_TEXT_MAX / 2];
+    mpp_error err;
+    const command *c = piece->command;
+    command_status_text(c, text, sizeof text);
+    if (j->asked.filter && piece->name != c->text)
+        io_error(&err, 0, "%s on '%.200s' (--filter)", text, piece->name);
+    else
+        io_error(&err, 0, "%s", text);
     participant_fail(&j->who, command_failure(c), &err);
 }
 
@@ -163,7 +169,7 @@ static bool reap_piece(job *j, line *l)
     }
     if (command_ok(c, &j->who.ok))
         return close_piece(j, l);
-    fail_command(j, c);
+    fail_command(j, l->piece);
     return false;
 }
 
@@ -221,7 +227,7 @@ static bool open_piece(job *j, line *l)
         mpp_end(j->who.producer, l->stream);
         return true;
     default:
-        participant_fail(&j->who, err.status == 126 || err.status == 127 ? (int)err.status : MPP_S_ERROR, &err);
+        participant_fail(&j->who, MPP_S_ERROR, &err);
         return false;
     }
 }
@@ -234,11 +240,19 @@ static bool stop_piece(line *l)
         l->piece = NULL;
         return true;
     }
-    int64_t kill_at = command_kill_at(c);
-    if (kill_at && mpp_now() >= kill_at)
-        command_kill(c);
     l->need = NEED_COMMAND;
     return false;
+}
+
+/* It may want the terminal; and it is given up when it cannot have that and does not end. */
+static void attend_command(job *j, const line *l)
+{
+    command *c = l->piece ? l->piece->command : NULL;
+    if (!c || !command_due(c))
+        return;
+    command_attend(c);
+    if (c->ended && l->state != LINE_STOPPING)
+        fail_command(j, l->piece);
 }
 
 /* Whatever the line can do without waiting, some of it. */
@@ -247,7 +261,8 @@ static bool step(job *j, line *l)
     enum { READS = 16 }; /* before consumers are listened to again */
     bool moved = false;
     l->need = NEED_NOTHING;
-    for (unsigned i = 0; i < READS; i++) {
+    attend_command(j, l);
+    for (unsigned i = 0; i < READS && !j->who.failed; i++) {
         bool went_on = false;
         switch (l->state) {
         case LINE_IDLE:
@@ -265,7 +280,7 @@ static bool step(job *j, line *l)
             went_on = stop_piece(l);
             break;
         }
-        if (!went_on || j->who.failed)
+        if (!went_on)
             return moved;
         moved = true;
     }
@@ -301,10 +316,10 @@ static void wait_for_something(job *j)
             participant_first(set, n++, activity != MPP_READING_INPUT);
             activity = MPP_READING_INPUT;
         } else if (l->need == NEED_COMMAND) {
-            set[n++] = (struct pollfd){.fd = l->piece->command->pidfd, .events = POLLIN};
-            deadline = participant_earlier(deadline, command_kill_at(l->piece->command));
             activity = activity == MPP_COMPUTING ? MPP_WAITING_COMMAND : activity;
         }
+        if (l->piece && l->piece->command)
+            deadline = participant_earlier(deadline, command_deadline(l->piece->command));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     mpp_wait(j->who.producer, NULL, activity, set, n, deadline);
@@ -477,16 +492,12 @@ static void stop_commands(job *j)
             stop_source(j, j->lines[i].stream, 0);
 }
 
-/* Those that obey are gone at once, the others are killed after their grace. */
+/* Those that obey are gone at once, the others are killed after their grace, or given up. */
 static void reap_commands(job *j)
 {
     for (unsigned i = 0; i < j->who.n_streams; i++)
-        while (j->lines[i].state == LINE_STOPPING && !stop_piece(&j->lines[i])) {
-            command *c = j->lines[i].piece->command;
-            struct pollfd set = {.fd = c->pidfd, .events = POLLIN};
-            int64_t left = command_kill_at(c) ? (command_kill_at(c) - mpp_now()) / 1000000 + 1 : -1;
-            poll(&set, 1, left < 0 ? -1 : (int)left);
-        }
+        if (j->lines[i].state == LINE_STOPPING)
+            command_finish(j->lines[i].piece->command);
 }
 
 /* What the producer knows while it is attached; NULL: no memory. */

@@ -5,6 +5,7 @@
 #include "stat-watch.h"
 
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,6 +146,7 @@ int main(int argc, char **argv)
     cli_rest rest;
     mpp_status status = MPP_S_DONE;
     setlocale(LC_CTYPE, "");
+    signal(SIGXFSZ, SIG_IGN); /* the call that met the limit says so */
     cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take, &r, &rest);
     check(&r, &rest);
     if (r.where)

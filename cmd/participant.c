@@ -302,11 +302,18 @@ static void write_summary(const participant *p, const summary_stream *streams)
         cli_warn("%s", err.text);
 }
 
+/* The others of --all have the same to tell. */
+static bool all_learn(const participant *p)
+{
+    mpp_error cause;
+    return mpp_mesh_cause(p->mesh, &cause) && strcmp(cause.text, p->error.text) == 0;
+}
+
 void participant_report(participant *p, const summary_stream *streams)
 {
     if (p->failed && p->ours && !p->signal) /* of a signal the shell tells */
         cli_warn("%s %d: %s", role_name(p), p->index, p->error.text);
-    else if (p->failed && !p->ours)
+    else if (p->failed && !p->ours && (!all_learn(p) || all_tell()))
         cli_warn("%s", p->error.text);
     if (p->summarize)
         write_summary(p, streams);

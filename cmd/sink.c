@@ -191,8 +191,6 @@ unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED])
     }
     if (s->pump && s->state == SINK_OPEN)
         set[n++] = (struct pollfd){.fd = pump_news(s->pump), .events = POLLIN};
-    if (s->has_command && s->command.pidfd >= 0)
-        set[n++] = (struct pollfd){.fd = s->command.pidfd, .events = POLLIN};
     return n;
 }
 
@@ -410,11 +408,6 @@ void sink_abort(sink *s)
     if (!s->has_command)
         return;
     command_stop(&s->command);
-    while (!command_reap(&s->command)) {
-        struct pollfd p = {.fd = s->command.pidfd, .events = POLLIN};
-        int64_t left = command_kill_at(&s->command) ? (command_kill_at(&s->command) - mpp_now()) / 1000000 + 1 : -1;
-        if (poll(&p, 1, left < 0 ? -1 : (int)left) == 0)
-            command_kill(&s->command);
-    }
+    command_finish(&s->command);
     command_close(&s->command);
 }

@@ -46,7 +46,7 @@ typedef struct sink {
 int sink_open_stdout(sink *s, mpp_error *err);
 /* It is opened, locked and truncated by an errand.  Several of one name, or of one file, append to it together. */
 int sink_open_file(sink *s, const char *name, mpp_error *err);
-/* argv, or a shell command.  -1 with *err: status 126, 127 or MPP_S_ERROR. */
+/* argv, or a shell command.  -1 with *err.  That it cannot be executed is seen by sink_look(): status 126 or 127. */
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err);
 
 /* When all of n sinks are open, and nothing is written yet: a file that another process writes breaks its sink, one
@@ -55,7 +55,7 @@ void sink_settle(sink *sinks, unsigned n);
 
 /* What to wait for, at most SINK_WATCHED descriptors: how many.  The first is the output where it does not take what
  * there is to write, and -1 where it cannot be polled. */
-enum { SINK_WATCHED = 4 };
+enum { SINK_WATCHED = 3 };
 unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED]);
 
 /* Bytes to write: lent ones stay where they are until sink_empty(). */

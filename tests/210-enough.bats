@@ -216,8 +216,8 @@ has_more_than() { # BYTES FILE
         grep -Eq '^mpp-consume: consumer 1: .* closed after [0-9]+ records.*--strict' c.err
         one_line_of mpp-consume "$(<other.err)"
         grep -Eq 'consumer 1 \(pid [0-9]+\): .*--strict' other.err
-        assert_equal "$(grep -cE '^mpp-produce: consumer 1 \(pid [0-9]+\): .*--strict' p.err)" 2
-        assert_equal "$(wc -l <p.err)" 2
+        one_line_of mpp-produce "$(<p.err)"
+        grep -Eq 'consumer 1 \(pid [0-9]+\): .*--strict' p.err
     done
 }
 

@@ -2,6 +2,7 @@
 #include "tap.h"
 
 #include "../../cmd/input.h"
+#include "../../cmd/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -251,8 +252,10 @@ static void read_piece(input_piece *p, bytes *b)
 static bool ended_well(command *c)
 {
     static const ok_list zero = OK_DEFAULT;
-    while (!command_reap(c))
-        poll(&(struct pollfd){c->pidfd, POLLIN, 0}, 1, -1);
+    while (!command_reap(c)) {
+        poll(&(struct pollfd){signals_fd(), POLLIN, 0}, 1, -1);
+        signals_caught();
+    }
     return command_ok(c, &zero);
 }
 
@@ -468,9 +471,23 @@ static void test_refusals(void)
             "files beside a list of files");
     refused(&(input_options){.files0_from = list}, MPP_S_ERROR, "number 2 is empty", "an empty name in the list");
     refused(&(input_options){.argv = argv, .filter = "cat"}, MPP_S_USAGE, "--filter", "a filter behind a command");
-    refused(&(input_options){.argv = (char *[]){missing, NULL}}, (mpp_status)127, "No such file", "no such command");
     unlink(fifo);
     unlink(list);
+}
+
+/* That is known when it has ended. */
+static void test_no_command(void)
+{
+    char missing[64], text[MPP_TEXT_MAX];
+    input *in;
+    input_piece *piece;
+    snprintf(missing, sizeof missing, "%s/missing", directory);
+    const input_options o = {.argv = (char *[]){missing, NULL}};
+    bool failed = input_create(&o, &in, NULL) == 0 && input_open_next(in, &piece, NULL) == 1 &&
+                  !ended_well(piece->command) && command_failure(piece->command) == 127;
+    command_status_text(piece->command, text, sizeof text);
+    ok(failed && strstr(text, "missing': No such file"), "no such command: %s", text);
+    input_destroy(&in);
 }
 
 static bool reads(input *in, const char *expected)
@@ -568,7 +585,7 @@ static void test_parse(void)
 int main(void)
 {
     tap_seed();
-    signal(SIGPIPE, SIG_IGN);
+    signals_init("input", NULL);
     if (!mkdtemp(directory))
         return 1;
     test_formats();
@@ -577,6 +594,7 @@ int main(void)
     test_compressed();
     test_balance();
     test_refusals();
+    test_no_command();
     test_list_and_runs();
     test_stdin();
     test_parse();
