@@ -88,7 +88,7 @@ $(B)/.setup: scripts/setup
 $(all_obj): $(B)/%.o: %.c Makefile | $(B)/.setup
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(MPP_CPPFLAGS) $(OTHERS_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MPP_CPPFLAGS) $(OWN_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(lib): $(call obj,$(lib_src))
 $(helpers): $(call obj,$(helper_src))
@@ -97,12 +97,12 @@ $(lib) $(helpers) $(ways):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-link = $(CC) $(MPP_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
+link = $(CC) $(MPP_LDFLAGS) $(OWN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
 
-$(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private TOOL_LDLIBS := -pthread -ljansson
+$(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private OWN_LDLIBS := -pthread -ljansson
 $(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
 	$(call say,LINK,$@)
-	$(Q)$(call link,$(TOOL_LDLIBS))
+	$(Q)$(call link,$(OWN_LDLIBS))
 
 $(units): %: %.o $(helpers) $(lib)
 	$(call say,LINK,$@)
@@ -120,15 +120,15 @@ $(breakers): %: %.o $(lib)
 	$(Q)$(call link,-pthread)
 
 # Only a yardstick needs it, and that does without.
-$(B)/tests/bench/way-dpdk.o: private OTHERS_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
+$(B)/tests/bench/way-dpdk.o: private OWN_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
 $(benches): %: %.o $(ways) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link)
 
 # They share what the unit tests have.
-$(B)/tests/fault/%.o: private OTHERS_CPPFLAGS = -Itests/unit
+$(B)/tests/fault/%.o: private OWN_CPPFLAGS = -Itests/unit
 wrapped := malloc calloc realloc aligned_alloc strdup strndup free
-$(B)/tests/fault/alloc: private LDFLAGS += $(wrapped:%=-Wl,--wrap=%)
+$(B)/tests/fault/alloc: private OWN_LDFLAGS := $(wrapped:%=-Wl,--wrap=%)
 
 -include $(wildcard $(all_obj:.o=.d))
 
