@@ -24,7 +24,7 @@ export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((60 * slower))}
 setup() {
     # What ends a test that hangs is a child of the test's shell: no `wait` may wait for it.
     [[ -z ${BATS_killer_pid:-} ]] || disown "$BATS_killer_pid"
-    T=$(mktemp -d /tmp/mppt.XXXXXX)
+    T=$(mktemp -d "${MPP_WORLD:-/tmp}/mppt.XXXXXX")
     mkdir "$T/bin" "$T/s"
     cd "$T" || return
     unset XDG_RUNTIME_DIR

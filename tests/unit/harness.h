@@ -39,7 +39,7 @@
 #define SCALED(n, divisor) (HARNESS_SANITIZED ? (n) / (divisor) : (n))
 
 static struct {
-    char directory[32];
+    char directory[48];
     bool private_shm;
     pid_t owner;
     const char *step; /* what the watchdog says was going on */
@@ -103,12 +103,19 @@ static inline bool harness_unshare(void)
     return harness_write("/proc/self/uid_map", map) && mapped;
 }
 
+/* Where the suite wants it (scripts/world), else where addresses of sockets are short. */
+static inline void harness_directory(const char *prefix)
+{
+    const char *world = getenv("MPP_WORLD");
+    snprintf(harness.directory, sizeof harness.directory, "%s/%s-XXXXXX", world ? world : "/tmp", prefix);
+}
+
 static inline void harness_begin(unsigned seconds)
 {
     harness.owner = getpid();
     harness.private_shm = harness_unshare() && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
                           mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
-    strcpy(harness.directory, "/tmp/mppu-XXXXXX");
+    harness_directory("mppu");
     if (!mkdtemp(harness.directory))
         bail_out("mkdtemp: %s", strerror(errno));
     setenv("TMPDIR", harness.directory, 1);
