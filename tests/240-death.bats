@@ -185,13 +185,6 @@ says() { # WHO REGEX
     return 1
 }
 
-# A bound holds where the median of what was measured keeps it; one that was unlucky may have taken longer, but not long.
-bounded() { # MILLISECONDS FILE
-    echo "$2: $(tr '\n' ' ' <"$2")"
-    (($(median <"$2") <= $(patient "$1"))) || fail "more than $1 ms"
-    (($(sort -n "$2" | tail -n 1) <= $(patient 1500))) || fail "a straggler"
-}
-
 elapsed() { # SINCE, an EPOCHREALTIME
     echo $(((${EPOCHREALTIME/./} - ${1/./}) / 1000))
 }
