@@ -19,7 +19,9 @@ fi
 export LC_ALL=C
 slower=1 # how much slower, and how much less, with sanitizers
 [[ -z ${MPP_SAN:-} ]] || slower=5
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((180 * slower))}
+# As many as want to run for each processor, as far as that is more than one: for bounds that are no promise.
+busy=$(awk -v n="$(nproc)" '{ print int($1 / n > 1 ? $1 / n + 0.5 : 1) }' /proc/loadavg)
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((60 * slower * busy))}
 
 setup() {
     # What ends a test that hangs is a child of the test's shell: no `wait` may wait for it.
@@ -161,7 +163,7 @@ scaled() {
 
 # Wait until a command succeeds.
 wait_for() {
-    local deadline=$((SECONDS + $(patient 15)))
+    local deadline=$((SECONDS + $(patient 15) * busy))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < deadline)) || fail "waited in vain for: $*" || return
         sleep 0.02
@@ -236,7 +238,7 @@ late() { # MILLISECONDS
     echo $(($(patient "$1") * (us > 4000 ? us : 4000) / 4000))
 }
 
-# A bound holds where the median of what was measured keeps it; one that was unlucky may have taken longer, but not long.
+# A bound holds where the median of what was measured keeps it; one that was unlucky may take longer, but not long.
 bounded() { # MILLISECONDS FILE
     local limit ms
     limit=$(late "$1") ms=$(median <"$2")
