@@ -5,6 +5,7 @@
 #   make soak          the tests that draw at random, again and again: T=SECONDS
 #   make coverage      which branches the tests take; TESTS as above
 #   make analyze       what takes longer than lint: gcc -fanalyzer, clang-tidy, and valgrind over the unit tests
+#   make portable      other ways to build, and other machines, without a warning: WHAT=s390x for one
 #   make demo          a shuffle and a gather on this machine's own data
 #   make bench         how fast, beside other ways; QUICK=1 in a minute, WHAT=scale by size, BENCH_JSON=FILE
 #   make install       under DESTDIR and PREFIX; uninstall takes the same away again
@@ -16,7 +17,7 @@
 #   SAN=address,undefined    with sanitizers, or SAN=thread; each has a build directory of its own
 #   CC=clang                 another compiler; so has this
 #   WERROR=1                 warnings are errors (also when CI=true)
-#   CFLAGS CPPFLAGS LDFLAGS LDLIBS  are yours
+#   CFLAGS CPPFLAGS LDFLAGS LDLIBS  are yours, on the command line as well: nothing of ours is in them
 
 VERSION := 0.1.0
 
@@ -70,7 +71,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 .SUFFIXES:
 .SECONDARY: $(all_obj)
 .PHONY: all unit benches check demo bench install uninstall clean format lint setup
-.PHONY: soak coverage analyze
+.PHONY: soak coverage analyze portable
 .PHONY: fuzz fuzz-programs fuzz-replay
 
 all: $(lib) $(tools) $(manuals) $(header)
@@ -88,7 +89,7 @@ $(B)/.setup: scripts/setup
 $(all_obj): $(B)/%.o: %.c Makefile | $(B)/.setup
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(MPP_CPPFLAGS) $(OTHERS_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MPP_CPPFLAGS) $(OWN_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(lib): $(call obj,$(lib_src))
 $(helpers): $(call obj,$(helper_src))
@@ -97,13 +98,13 @@ $(lib) $(helpers) $(ways):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-link = $(CC) $(MPP_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
+link = $(CC) $(MPP_LDFLAGS) $(OWN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
 
-$(B)/mpp-create: private TOOL_LDLIBS := -pthread
-$(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private TOOL_LDLIBS := -pthread -ljansson
+$(B)/mpp-create: private OWN_LDLIBS := -pthread
+$(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private OWN_LDLIBS := -pthread -ljansson
 $(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
 	$(call say,LINK,$@)
-	$(Q)$(call link,$(TOOL_LDLIBS))
+	$(Q)$(call link,$(OWN_LDLIBS))
 
 $(units): %: %.o $(helpers) $(lib)
 	$(call say,LINK,$@)
@@ -120,15 +121,15 @@ $(breakers): %: %.o $(lib)
 	$(Q)$(call link,-pthread)
 
 # Only a yardstick needs it, and that does without.
-$(B)/tests/bench/way-dpdk.o: private OTHERS_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
+$(B)/tests/bench/way-dpdk.o: private OWN_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libdpdk 2>/dev/null))
 $(benches): %: %.o $(ways) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link)
 
 # They share what the unit tests have.
-$(B)/tests/fault/%.o: private OTHERS_CPPFLAGS = -Itests/unit
+$(B)/tests/fault/%.o: private OWN_CPPFLAGS = -Itests/unit
 wrapped := malloc calloc realloc aligned_alloc strdup strndup free
-$(B)/tests/fault/alloc: private LDFLAGS += $(wrapped:%=-Wl,--wrap=%)
+$(B)/tests/fault/alloc: private OWN_LDFLAGS := $(wrapped:%=-Wl,--wrap=%)
 
 -include $(wildcard $(all_obj:.o=.d))
 
@@ -206,6 +207,9 @@ coverage:
 analyze: all unit
 	$(Q)scripts/setup --lint
 	$(Q)MPP_B='$(abspath $(B))' scripts/analyze
+
+portable:
+	$(Q)scripts/portable $(WHAT)
 
 # What takes hostile input is tried under sanitizers, whatever the rest is built with.
 replay_b := $(if $(findstring address,$(SAN)),$(B),build-replay$(addprefix -,$(compiler)))

@@ -21,10 +21,20 @@
 /* A counter has one writer; readers want a value, not an order. */
 #define count_add(p, n) store_relaxed((p), load_relaxed(p) + (n))
 
+/* Whether ThreadSanitizer looks on: gcc and clang each say so in their own way. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ATOMICS_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define ATOMICS_SANITIZED 1
+#endif
+
 /* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at
  * who sleeps.  Only doorbell.c and the leave protocol of endpoint.c need it.  ThreadSanitizer does not
  * understand fences; a read-modify-write of a location of its own gives it the same edge. */
-#if defined(__SANITIZE_THREAD__)
+#ifdef ATOMICS_SANITIZED
 #define full_fence() full_fence_tsan()
 static inline void full_fence_tsan(void)
 {
@@ -37,7 +47,7 @@ static inline void full_fence_tsan(void)
 #endif
 
 /* Between a word and bytes that are copied while they may change (tape.c). */
-#if defined(__SANITIZE_THREAD__)
+#ifdef ATOMICS_SANITIZED
 #define release_fence() full_fence()
 #define acquire_fence() full_fence()
 #else
@@ -48,7 +58,7 @@ static inline void full_fence_tsan(void)
 /* Copy bytes that another process may be writing, or reading, at this moment: what comes out may be torn, and is not
  * used before a check has shown that it is not.  shared is aligned to 8 bytes, and so is the room behind it; n is of
  * any length.  For ThreadSanitizer (and for the language) in relaxed words; a machine copies bytes as well. */
-#if defined(__SANITIZE_THREAD__)
+#ifdef ATOMICS_SANITIZED
 static inline void copy_to_shared(void *shared, const void *from, size_t n)
 {
     _Atomic uint64_t *words = shared;

@@ -178,14 +178,12 @@ COUNT_WITH(count_avx2, __attribute__((target("avx2"))))
 
 /* ---- choosing ----------------------------------------------------------------------------------- */
 
+#ifdef SCAN_AVX2
 static bool wide(void)
 {
-#ifdef SCAN_AVX2
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
-#else
-    return false;
-#endif
 }
+#endif
 
 unsigned scan_records(const scan_options *o, const unsigned char *p, size_t n, scan_record *out, unsigned max)
 {

@@ -37,7 +37,7 @@ needs_shm() { # MIB
     c=$!
     wait_for attached 128 "$m"
     ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
-    ((ms < $(patient 5000))) || fail "$ms ms"
+    ((ms < $(late 5000))) || fail "$ms ms"
     touch go
     all_well $p $c
     same <(sort -n out.*) <(seq 0 10000)

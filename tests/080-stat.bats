@@ -379,7 +379,7 @@ PARTICIPANT '
     begin=${EPOCHREALTIME/./}
     run -0 mpp-stat "$m"
     ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
-    ((ms < $(patient 1000))) || fail "$ms ms"
+    ((ms < $(late 1000))) || fail "$ms ms"
     run -0 mpp-stat --all "$m"
     refute_line --partial tenths
     run -0 mpp-stat --all -o channel "$m"

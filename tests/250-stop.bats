@@ -29,7 +29,7 @@ PERL
 
 # Sleep, without a process that does; longer with sanitizers, and so is what all are patient for.
 pause() { # MILLISECONDS
-    local ms=$(($1 * slower)) seconds
+    local ms=$(($1 * slower * busy)) seconds
     printf -v seconds '%d.%03d' $((ms / 1000)) $((ms % 1000))
     if [[ ! -e $T/never ]]; then
         mkfifo "$T/never"
@@ -40,7 +40,7 @@ pause() { # MILLISECONDS
 
 declare -gA pid # of `p0`: producer 0, and so on
 
-impatient=(--timeout $((300 * slower))ms --attach-timeout $((600 * slower))ms)
+impatient=(--timeout $((300 * slower * busy))ms --attach-timeout $((600 * slower * busy))ms)
 
 # A 2 x 2 mesh in full flow, whose participants wait for others for 300 ms at most.
 flow() {
@@ -133,7 +133,7 @@ stop_rounds() { # WHAT...
     mkfifo fifo
     mpp-produce "$m" -- cat fifo 2>p0.err &
     pid[p0]=$!
-    mpp-consume "$m" --timeout $((1000 * slower))ms >out 2>c0.err &
+    mpp-consume "$m" --timeout $((1000 * slower * busy))ms >out 2>c0.err &
     pid[c0]=$!
     exec {fifo}>fifo
     round=0
@@ -161,11 +161,11 @@ stop_rounds() { # WHAT...
     for role in consumer producer; do
         m=$(mpp-create)
         if [[ $role == consumer ]]; then
-            mpp-consume "$m" --attach-timeout $((500 * slower))ms >out 2>w.err &
+            mpp-consume "$m" --attach-timeout $((500 * slower * busy))ms >out 2>w.err &
             w=$!
             wait_for doing 1 "waiting for data" "$m"
         else
-            mpp-produce "$m" --attach-timeout $((500 * slower))ms -- echo hello 2>w.err &
+            mpp-produce "$m" --attach-timeout $((500 * slower * busy))ms -- echo hello 2>w.err &
             w=$!
             wait_for doing 1 "waiting for START" "$m"
         fi

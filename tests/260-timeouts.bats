@@ -2,13 +2,15 @@ load helpers
 
 # Those who wait for somebody who does not come, or does nothing, say for whom, and end.
 
-limit=$((300 * slower))ms # for which they wait
+wait=$((300 * slower * busy)) # milliseconds for which they wait
+limit=${wait}ms
+seconds=$((wait / 1000)).$((wait % 1000 / 100))
 declare -gA pid
 
 # Since then it has taken as long as the limit, and not much longer.
 just_in_time() { # SINCE, an EPOCHREALTIME
     local ms=$(((${EPOCHREALTIME/./} - ${1/./}) / 1000))
-    ((ms >= 300 * slower && ms < 300 * slower + $(patient 1200))) || fail "it took $ms ms"
+    ((ms >= wait && ms < wait + $(late 1200))) || fail "it took $ms ms"
 }
 
 # As much as others wait for.
@@ -142,7 +144,7 @@ said() { # FILE REGEX
         status=0
         mpp-consume "$m" --timeout $limit >out 2>c.err || status=$?
         assert_equal "$status" 5
-        reason="no record came from producer 1 \(pid ${pid[p1]}, $label\) for 0.3 s .*it has been $activity for [0-9.]+ s"
+        reason="no record came from producer 1 \(pid ${pid[p1]}, $label\) for $seconds s .*it has been $activity for [0-9.]+ s"
         [[ $MPP_SAN ]] || said c.err "^mpp-consume: .*$reason"
         exits 5 "${pid[p1]}"
         said p1.err 'no record came from producer 1'
@@ -160,9 +162,9 @@ EOF
     mpp-produce "$m" -i 0 -- seq -f '0 %.0f' 10 &
     track
     # Each of the pauses is shorter, all of them are much longer.
-    mpp-produce "$m" -i 1 -- perl -e '$| = 1; for (1 .. 10) { select undef, undef, undef, 0.1 * '"$slower"'; print "1 $_\n" }' &
+    mpp-produce "$m" -i 1 -- perl -e '$| = 1; for (1 .. 10) { select undef, undef, undef, 0.1 * '"$((slower * busy))"'; print "1 $_\n" }' &
     track
-    mpp-consume "$m" --timeout $((500 * slower))ms >out &
+    mpp-consume "$m" --timeout $((500 * slower * busy))ms >out &
     track
     all_done
     same <(sort out) <(for i in 0 1; do seq -f "$i %.0f" 10; done | sort)

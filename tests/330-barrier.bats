@@ -39,6 +39,6 @@ ended_at_the_barrier() { # SIGNAL VICTIM OTHER STATUS-OF-VICTIM STATUS-OF-OTHER 
             ended_at_the_barrier KILL ${who} 137 4 'died before its stream ended'
         done
     done
-    (($(median <its_own) <= $(patient 50))) || fail "its own: $(tr '\n' ' ' <its_own)"
-    (($(median <all) <= $(patient 100))) || fail "all: $(tr '\n' ' ' <all)"
+    bounded 50 its_own
+    bounded 100 all
 }

@@ -19,12 +19,14 @@ fi
 export LC_ALL=C
 slower=1 # how much slower, and how much less, with sanitizers
 [[ -z ${MPP_SAN:-} ]] || slower=5
-export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((60 * slower))}
+# As many as want to run for each processor, as far as that is more than one: for bounds that are no promise.
+busy=$(awk -v n="$(nproc)" '{ print int($1 / n > 1 ? $1 / n + 0.5 : 1) }' /proc/loadavg)
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((60 * slower * busy))}
 
 setup() {
     # What ends a test that hangs is a child of the test's shell: no `wait` may wait for it.
     [[ -z ${BATS_killer_pid:-} ]] || disown "$BATS_killer_pid"
-    T=$(mktemp -d /tmp/mppt.XXXXXX)
+    T=$(mktemp -d "${MPP_WORLD:-/tmp}/mppt.XXXXXX")
     mkdir "$T/bin" "$T/s"
     cd "$T" || return
     unset XDG_RUNTIME_DIR
@@ -161,7 +163,7 @@ scaled() {
 
 # Wait until a command succeeds.
 wait_for() {
-    local deadline=$((SECONDS + $(patient 15)))
+    local deadline=$((SECONDS + $(patient 15) * busy))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < deadline)) || fail "waited in vain for: $*" || return
         sleep 0.02
@@ -219,6 +221,30 @@ fails() { # PID
     local status=0
     wait "$1" || status=$?
     ((0 < status && status < 126)) || fail "process $1 exited with $status"
+}
+
+# Microseconds in which three processes come, wake each other and go, one after the other.
+chain() {
+    local begin=${EPOCHREALTIME/./}
+    sleep 0 | cat | cat
+    echo $((${EPOCHREALTIME/./} - begin))
+}
+
+# Milliseconds that are promised, on this machine at this moment: where others keep it busy all that processes do takes
+# longer, and this may as much longer as a chain of processes, which is done in 4 ms where nobody does.
+late() { # MILLISECONDS
+    local us
+    us=$(for _ in {1..9}; do chain; done | median)
+    echo $(($(patient "$1") * (us > 4000 ? us : 4000) / 4000))
+}
+
+# A bound holds where the median of what was measured keeps it; one that was unlucky may take longer, but not long.
+bounded() { # MILLISECONDS FILE
+    local limit ms
+    limit=$(late "$1") ms=$(median <"$2")
+    echo "$2, in ms: $(tr '\n' ' ' <"$2")"
+    ((ms <= limit)) || fail "the median is $ms ms, more than $1 ($limit as busy as this machine is)"
+    ((ms = $(sort -n "$2" | tail -n 1), ms <= 30 * limit)) || fail "a straggler: $ms ms"
 }
 
 # The median of numbers, one to a line.

@@ -77,7 +77,7 @@ static inline void stage_path(void)
 /* After harness_begin(): the working directory, with the inputs; sockets go into a directory below. */
 static inline void stage_begin(void)
 {
-    static char sockets[64];
+    static char sockets[sizeof harness.directory + 2];
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

@@ -14,8 +14,10 @@
 
 #ifdef __x86_64__
 enum { TRACE_WORKS = 1 };
+typedef struct user_regs_struct registers;
 #else
 enum { TRACE_WORKS = 0 };
+typedef char registers;
 #endif
 
 typedef enum deed {
@@ -62,7 +64,7 @@ typedef struct trace {
     int64_t done_ns;
     bool undo; /* at the end of this call, see `saved` */
     pid_t undo_pid;
-    struct user_regs_struct saved;
+    registers saved;
     tracee tracees[32];
     unsigned n_tracees;
     struct {
@@ -130,7 +132,7 @@ static inline unsigned trace_traits(pid_t pid, unsigned call, const uint64_t arg
 static inline void trace_entry(trace *t, pid_t pid)
 {
     const point *p = t->plan;
-    struct user_regs_struct now;
+    registers now;
     t->done = true;
     t->done_ns = stage_now();
     if (p->deed == KILL_BEFORE)
@@ -153,7 +155,7 @@ static inline void trace_entry(trace *t, pid_t pid)
 /* The end of the call that was tampered with. */
 static inline void trace_exit(trace *t, pid_t pid)
 {
-    struct user_regs_struct now;
+    registers now;
     t->undo = false;
     if (t->plan->deed == KILL_AFTER) {
         t->done_ns = stage_now();

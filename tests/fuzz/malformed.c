@@ -67,7 +67,7 @@ typedef struct field {
 static uint64_t field_get(const void *at, unsigned width)
 {
     uint64_t v = 0;
-    memcpy(&v, at, width);
+    memcpy(tap_low(&v, width), at, width);
     return v;
 }
 
@@ -138,7 +138,7 @@ static void try_written_once(unsigned i)
     uint64_t v;
     char id[MPP_NAME_MAX + 1], path[SEGMENT_PATH_MAX];
     mpp_mesh *m = harness_mesh(&o);
-    const uint64_t right = field_get((char *)m->base + at, (unsigned)width);
+    uint64_t right = field_get((char *)m->base + at, (unsigned)width);
     snprintf(id, sizeof id, "%s", mpp_mesh_id(m));
     mpp_mesh_close(&m);
     segment_path(id, path);
@@ -147,10 +147,10 @@ static void try_written_once(unsigned i)
         snprintf(last_words, sizeof last_words, "%s = %#llx", written_once[i].name, (unsigned long long)v);
         if (same(v, right, (unsigned)width))
             continue;
-        must(pwrite(fd, &v, width, (off_t)at) == (ssize_t)width, "%s", strerror(errno));
+        must(pwrite(fd, tap_low(&v, width), width, (off_t)at) == (ssize_t)width, "%s", strerror(errno));
         open_it(id);
     }
-    must(pwrite(fd, &right, width, (off_t)at) == (ssize_t)width, "%s", strerror(errno));
+    must(pwrite(fd, tap_low(&right, width), width, (off_t)at) == (ssize_t)width, "%s", strerror(errno));
     close(fd);
     mpp_mesh_remove(id, NULL);
 }
@@ -337,7 +337,7 @@ static void try_shared(const field *f, uint64_t v, bool late)
     begin(&r, late);
     void *at = f->at(&r);
     if (!same(v, field_get(at, f->width), f->width)) {
-        memcpy(at, &v, f->width);
+        memcpy(at, tap_low(&v, f->width), f->width);
         look(mpp_mesh_id(r.mesh));
         go_on(&r);
         check_order(&r);

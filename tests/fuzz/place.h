@@ -16,7 +16,10 @@ static inline void place_make(void)
 {
     harness.private_shm = harness_unshare() && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
                           mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") == 0;
-    strcpy(harness.directory, harness.private_shm ? "/dev/shm/s-XXXXXX" : "/tmp/mppf-XXXXXX");
+    if (harness.private_shm)
+        strcpy(harness.directory, "/dev/shm/s-XXXXXX");
+    else
+        harness_directory("mppf");
     if (!mkdtemp(harness.directory))
         bail_out("mkdtemp: %s", strerror(errno));
     setenv("XDG_RUNTIME_DIR", harness.directory, 1); /* and not TMPDIR, which libFuzzer shares with its children */

@@ -124,7 +124,7 @@ static void image_close(image *i)
 /* One field with another value: its status. */
 static mpp_status with(const image *i, size_t at, size_t n, uint64_t value, mpp_error *err)
 {
-    image_write(i, &value, at, n);
+    image_write(i, tap_low(&value, n), at, n);
     mpp_status status = harness_try_open("image", err);
     image_write(i, i->base + at, at, n);
     return status;

@@ -79,6 +79,13 @@ static inline uint64_t tap_random(uint64_t below)
     return (z ^ z >> 31) % below;
 }
 
+/* Where the low n bytes of a word are, on this machine. */
+static inline void *tap_low(uint64_t *word, size_t n)
+{
+    const bool little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+    return (char *)word + (little ? 0 : sizeof *word - n);
+}
+
 /* What a hostile writer might make of a word: a bit, a little more or less, something small, something huge, anything. */
 static inline uint64_t tap_any_word(uint64_t old)
 {
