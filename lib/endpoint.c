@@ -1,6 +1,7 @@
 #include "endpoint.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "doorbell.h"
 #include "error.h"
 #include "liveness.h"
@@ -542,7 +543,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
         store_relaxed(&s->fd, -1);
         store_relaxed(&s->left, 0);
         if (!load_relaxed(&s->attached))
-            store_relaxed(&s->attached, (uint64_t)e->since_ns);
+            store_relaxed(&s->attached, (uint64_t)clock_shared());
         store_relaxed(&s->pid, (int32_t)getpid());
     }
 }
@@ -679,7 +680,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
             *err = why;
         return -1;
     }
-    endpoint_publish(e, MPP_COMPUTING, 0, 0, e->since_ns);
+    endpoint_publish(e, MPP_COMPUTING, 0, 0, clock_shared());
     slots_state(e, LAYOUT_LIVE);
     if (e->again)
         announce(e);
@@ -695,7 +696,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
 void endpoint_leave(endpoint *e)
 {
     mpp_mesh *m = e->mesh;
-    const int64_t now = mpp_now();
+    const int64_t now = clock_shared();
     endpoint_publish(e, MPP_ENDING, 0, 0, now);
     for (unsigned i = 0; i < e->n_lanes; i++)
         store_relaxed(&endpoint_slot(e, i)->left, (uint64_t)now);

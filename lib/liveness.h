@@ -9,8 +9,8 @@
 
 /* A descriptor that becomes readable when the process ends; -1 with errno (ESRCH: it has). */
 int liveness_watch(pid_t pid);
-/* The time at which the process started, in the kernel's ticks; 0 with errno: there is no such process (ESRCH), or it
- * cannot be known. */
+/* The time at which the process started, in the kernel's ticks, to one of them the same whatever time namespace it is
+ * asked from; 0 with errno: there is no such process (ESRCH), or it cannot be known. */
 uint64_t liveness_start_time(pid_t pid);
 /* The process's state letter (R S D T t Z ...), 0: unknown. */
 char liveness_state(pid_t pid);

@@ -2,6 +2,7 @@
 #include "mesh.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "error.h"
 #include "record.h"
 
@@ -199,7 +200,7 @@ static int take(mpp_snapshot *s, const char *id, mpp_error *err)
     const mpp_mesh *m = s->mesh;
     snprintf(s->id, sizeof s->id, "%s", m->id);
     uuid_unparse_lower(m->uuid, s->uuid);
-    s->taken_ns = mpp_now();
+    s->taken_ns = clock_shared();
     s->created_ns = m->created_ns;
     s->segment_size = m->l.segment_size;
     s->ring_size = m->l.ring_size;

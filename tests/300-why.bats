@@ -1097,6 +1097,37 @@ slowly='while read -r; do sleep 0.01; done'
     over
 }
 
+# Run a command whose clocks are so many seconds ahead of ours, or behind.
+elsewhen() { # SECONDS COMMAND...
+    unshare --time --monotonic "$1" --boottime "$1" --fork "${@:2}"
+}
+
+@test "in other time namespaces, of those who look and of those who are looked at, times are the same" {
+    elsewhen 100000 true 2>/dev/null || skip "no time namespaces here"
+    read -r uptime _ </proc/uptime
+    for ahead in 100000 $((-${uptime%.*} / 2)); do
+        m=$(small)
+        endless "$m" 0
+        elsewhen "$ahead" mpp-consume "$m" | as reader sleep 1000 &
+        is "$m" downstream c0 pid=reader
+        run -7 elsewhen 200000 "$MPP_B/mpp-stat" --why --json --for "$patience" "$m"
+        (($(jq '.meshes[0].verdicts[0].for_ns' <<<"$output") < 60000000000))
+        over
+    done
+}
+
+@test "a process that a mesh is tied to is there, whatever time namespace it is looked for from" {
+    elsewhen 100000 true 2>/dev/null || skip "no time namespaces here"
+    elsewhen 100000 mpp-create --pid "$BASHPID" --name "then.$$" >m
+    mpp-create --pid "$BASHPID" --name "now.$$" >>m
+    for m in $(cat m); do
+        for ahead in 0 100000 -1; do
+            [[ $(elsewhen "$ahead" "$MPP_B/mpp-stat" --json "$m" | jq -r .mesh.garbage) == null ]]
+        done
+    done
+    over
+}
+
 @test "no such mesh is exit 6" {
     ask no-such-mesh
     assert_equal "$asked" 6

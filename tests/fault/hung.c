@@ -1,12 +1,12 @@
 /* hung - a file system whose server hangs, for tests of what must go on all the same
  *
- *     hung DIR [CALL...]     mounts a FUSE file system at DIR, in a mount namespace of its own, prints "ready", and serves
- *                            f, a file of 64 KiB of lines that takes what is written to it, and p, a FIFO
+ *     hung DIR [CALL...]     mounts a FUSE file system at DIR, in a mount namespace of its own, prints "ready", and
+ *                            serves f, a file of 64 KiB of lines that takes what is written to it, and p, a FIFO
  *     hung --try             exit status 0: that is permitted here
  *     hung                   tests itself
  *
- * A CALL (open, getattr, read, write, flush) is never answered, all others are until SIGUSR1; from then on, when "hung" has
- * been printed, nothing is.  Whoever waits for an answer sleeps in state D, and cannot be killed, until the server is:
+ * A CALL (open, getattr, read, write, flush) is never answered, all others are until SIGUSR1; from then on, when "hung"
+ * has been printed, nothing is.  Whoever waits for an answer sleeps in state D, and cannot be killed, until the server is:
  * then each fails with ENOTCONN, and the mount is gone.  Nothing is kept in caches: each stat asks the server.
  *
  * Others come to the files by /proc/PID/root/DIR/f, PID being that of hung, or as they would by
