@@ -133,7 +133,7 @@ static void works(why_graph *g, why_node *n, const proc *self)
 {
     snprintf(n->edge, sizeof n->edge, "works, and gets nowhere");
     why_root *r = graph_root_for(g, n->participant->role == 'p' ? WHY_INPUT : WHY_DOWNSTREAM, n, self);
-    snprintf(r->detail, sizeof r->detail, "%s", pipes_does(self, PROC_UNKNOWN));
+    r->served = pipes_does(r->detail, sizeof r->detail, self, proc_waits(self->pid));
     r->look = true;
     r->work = proc_has_done(self->pid);
     graph_end(n, r);

@@ -51,6 +51,7 @@ struct why_root {
     char detail[MPP_TEXT_MAX]; /* what that does, or the stream that is not read */
     int64_t age_ns;            /* of that process; 0: unknown */
     proc_target_kind target;   /* what it is that nobody is seen behind */
+    bool served;               /* the end is a file of a file system whose server may have to be waited for */
     why_node *head;            /* of a cycle */
     proc_work work;            /* of the process when it was found; looked at again if `look` */
     bool look, moving;

@@ -316,9 +316,26 @@ static void tell_held(why_verdict *v, text_line *t, const why_root *r, const mpp
     }
 }
 
+static bool say_served(why_verdict *v, const why_root *r)
+{
+    if (r->served)
+        snprintf(v->advice, sizeof v->advice, "see to the server of that file system: who waits for it goes on then");
+    return r->served;
+}
+
+/* It is the participant itself that is at something outside of the mesh. */
+static void tell_itself(why_verdict *v, text_line *t, const why_root *r)
+{
+    text_add(t, " gets nowhere: it %s", r->detail);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
+}
+
 /* Nobody is seen at the other end: it depends on what that is. */
 static void say_whom_to_see(why_verdict *v, const why_root *r, const char *start)
 {
+    if (say_served(v, r))
+        return;
     switch (r->target) {
     case PROC_PIPE:
         snprintf(v->advice, sizeof v->advice, "%s; if it is another user's, root can see it", start);
@@ -339,7 +356,7 @@ static void tell_downstream(why_verdict *v, text_line *t, const why_root *r, con
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid == r->pid) {
-        text_add(t, " gets nowhere: it %s", r->detail);
+        tell_itself(v, t, r);
         return;
     }
     text_add(t, " cannot write its output: ");
@@ -350,15 +367,17 @@ static void tell_downstream(why_verdict *v, text_line *t, const why_root *r, con
     }
     say_process(t, r);
     text_add(t, " does not read its input: it %s", r->moving ? "works, and has read nothing for so long" : r->detail);
-    snprintf(v->advice, sizeof v->advice,
-             "see what pid %d waits for, or end what shall read no more: the consumer then has enough", (int)r->pid);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice,
+                 "see what pid %d waits for, or end what shall read no more: the consumer then has enough",
+                 (int)r->pid);
 }
 
 static void tell_input(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid == r->pid) {
-        text_add(t, " gets nowhere: it %s", r->detail);
+        tell_itself(v, t, r);
         return;
     }
     text_add(t, " waits for its input: ");
@@ -369,11 +388,11 @@ static void tell_input(why_verdict *v, text_line *t, const why_root *r, const mp
     }
     say_process(t, r);
     text_add(t, ", which writes it, %s", r->moving ? "works, and has written nothing" : r->detail);
-    snprintf(
-        v->advice, sizeof v->advice,
-        "the source is slow: see what pid %d waits for; one that buffers its output can be told not to (stdbuf -oL, "
-        "grep --line-buffered)",
-        (int)r->pid);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice,
+                 "the source is slow: see what pid %d waits for; one that buffers its output can be told not to "
+                 "(stdbuf -oL, grep --line-buffered)",
+                 (int)r->pid);
 }
 
 static void tell_command(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
@@ -387,7 +406,8 @@ static void tell_command(why_verdict *v, text_line *t, const why_root *r, const 
     text_add(t, ": ");
     say_process(t, r);
     text_add(t, " %s", r->detail);
-    snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
 }
 
 static void tell_lane_mate(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)

@@ -1128,6 +1128,103 @@ elsewhen() { # SECONDS COMMAND...
     over
 }
 
+# ---- surroundings that hang -------------------------------------------------------------------------------------
+
+# A file system at $T/mnt, in a mount namespace of its own, that gives nothing of its files: nothing at all from `hang` on.
+served() {
+    "$MPP_B/tests/fault/hung" --try || skip "no FUSE file system may be mounted here"
+    mkdir "$T/mnt"
+    "$MPP_B/tests/fault/hung" "$T/mnt" read >hung &
+    hung=$!
+    wait_for grep -q ready hung
+}
+hang() {
+    kill -USR1 "$hung"
+    wait_for grep -q hung hung
+}
+# Run a command there; and as `as` does.
+there() { # COMMAND...
+    nsenter -m -t "$hung" "$@"
+}
+as_there() { # NAME COMMAND...
+    as "$1" nsenter -m -t "$hung" "${@:2}"
+}
+
+@test "somebody holds files of a file system that hangs: asked as ever" {
+    served
+    there sh -c 'exec sleep 1000 <$MPP_TEST/mnt/f 9<>$MPP_TEST/mnt/p' &
+    m=$(small)
+    endless "$m" 0
+    mpp-consume "$m" | as_there reader sh -c 'exec sleep 1000 9<$MPP_TEST/mnt/f' &
+    mkfifo fifo
+    n=$(small)
+    endless "$n" 0
+    as reader2 sleep 1000 <>fifo &
+    mpp-consume "$n" >fifo &
+    pid_of reader
+    wait_for at c0 "writing its output" "$m"
+    hang
+    is "$m" downstream c0 process=sleep pid=reader
+    is "$n" downstream c0 process=sleep pid=reader2
+    run -7 there "$MPP_B/mpp-stat" --why --for "$patience" "$m"
+    kill "$hung"
+    over
+}
+
+@test "input: a command reads from a file system that hangs, and the file is named" {
+    served
+    m=$(small)
+    as_there p0 mpp-produce "$m" -- sh -c "$be source cat $T/mnt/f" &
+    as c0 mpp-consume "$m" -o /dev/null &
+    pid_of source
+    hang
+    is "$m" input p0 process=cat pid=source "text~/mnt/f \\(fuse.hung at $T/mnt, " "advice~server"
+    kill "$hung"
+    over
+}
+
+@test "input: the producer itself reads from a file system that hangs, and the file is named" {
+    served
+    m=$(small)
+    as_there p0 mpp-produce "$m" "$T/mnt/f" &
+    as c0 mpp-consume "$m" -o /dev/null &
+    wait_for attached 2 "$m"
+    wait_for at c0 "waiting for data" "$m"
+    is "$m" input p0 pid=p0 "text~/mnt/f \\(fuse.hung at $T/mnt, " "advice~server"
+    kill "$hung"
+    over
+}
+
+@test "downstream: a reader becomes another program, and what it had open hangs meanwhile" {
+    served
+    mkfifo go
+    m=$(small)
+    endless "$m" 0
+    # What is closed on the way, by execve(2), asks the server.
+    mpp-consume "$m" | as_there reader perl -e 'open my $f, "+<", "$ENV{MPP_TEST}/mnt/f" or die; <STDIN>; open my $is, ">", "$ENV{MPP_TEST}/is-open"; open my $go, "<", "$ENV{MPP_TEST}/go"; <$go>; exec "cat"' >/dev/null &
+    wait_for test -e is-open
+    hang
+    timeout "$(patient 10)" sh -c 'echo >go'
+    is "$m" downstream c0 pid=reader
+    kill "$hung"
+    over
+}
+
+@test "where there are more descriptors than can be looked at, those that come first are, and the rest is owned up to" {
+    ulimit -n 20000 2>/dev/null || skip "the limit of descriptors cannot be raised"
+    m=$(small)
+    endless "$m" 0
+    perl -e 'open $f[$_], "<", "/dev/null" or die for 1 .. 15000; fork for 1 .. 3; open my $done, ">", "full"; sleep 1000' &
+    wait_for test -e full
+    mpp-consume "$m" | as reader sleep 1000 &
+    is "$m" downstream c0 process=sleep pid=reader
+    run -7 mpp-stat --why --json --for "$patience" "$m"
+    (($(jq '.meshes[0].unseen' <<<"$output") > 0))
+    run -7 mpp-stat --why --for "$patience" "$m"
+    assert_output --partial "not all was seen: "
+    over
+}
+
 @test "no such mesh is exit 6" {
     ask no-such-mesh
     assert_equal "$asked" 6
