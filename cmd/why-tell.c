@@ -410,13 +410,32 @@ static void tell_command(why_verdict *v, text_line *t, const why_root *r, const 
         snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
 }
 
+static void say_stream(text_line *t, const mpp_snapshot *s, int stream)
+{
+    char name[TEXT_CELL] = "?";
+    if (stream >= 0 && (unsigned)stream < s->n_streams)
+        text_clean(name, sizeof name, s->streams[stream].name);
+    text_add(t, "stream '%s'", name);
+}
+
 static void tell_lane_mate(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
-    const mpp_participant *p = r->subject->participant;
-    say_who(t, r->subject, asked);
-    text_add(t, " does not read stream '%s', which has filled lane %u that others travel in", r->detail, p->lane);
-    snprintf(v->advice, sizeof v->advice,
-             "read all streams of the lane at once (-s for each), or make the mesh with a lane for each: no --lanes");
+    const why_node *n = r->subject;
+    say_who(t, n, asked);
+    text_add(t, " does not read ");
+    say_stream(t, n->mesh, r->head_stream);
+    text_add(t, ", whose records stand first in lane %u", n->participant->lane);
+    if (r->asked_stream >= 0) {
+        text_add(t, ": it waits for ");
+        say_stream(t, n->mesh, r->asked_stream);
+        text_add(t, ", which comes behind them");
+    } else {
+        text_add(t, ", that others travel in");
+    }
+    snprintf(
+        v->advice, sizeof v->advice,
+        "read all streams of the lane at once (-s for each, no --sequential), let their producers wait to be asked "
+        "(no --eager), or make the mesh with a lane for each: no --lanes");
 }
 
 static void tell_cycle(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)

@@ -479,6 +479,7 @@ typedef struct mpp_channel {
     bool awaited;  /* its consumer sleeps for data of this producer, or last did, ... */
     bool needed;   /* ... and nobody else's would do */
     int head;      /* the stream whose bytes are the next to be read; -1: none, or it cannot be said */
+    int asked;     /* another stream, that its consumer has asked for and has not had all of; -1: none */
     uint64_t
         behind; /* records that its consumer has yet to read or to miss, of a ring or latest; UINT64_MAX: of neither */
     mpp_counters counters;

@@ -795,6 +795,33 @@ through_cat() {
     over
 }
 
+@test "lane-mate: its producers have ended, and what stands first it has not asked for" {
+    m=$(small --lanes 1 -s a -s b)
+    mpp-produce "$m" --eager -s 'a=|sleep 0.3; echo one' -s 'b=|echo two' &
+    as c0 mpp-consume "$m" --sequential -s a=a.out -s b=b.out &
+    wait %1
+    is "$m" lane-mate c0 pid=c0 "text~does not read stream 'b'.* waits for stream 'a'" "advice~--eager"
+    over
+}
+
+@test "lane-mate: two consumers read the streams of a lane one after the other, in opposite order" {
+    m=$(small -c 2 --lanes 1 -P broadcast -s a -s b)
+    mpp-produce "$m" --eager -s 'a=|yes a' -s 'b=|yes b' &
+    as c0 mpp-consume "$m" -i 0 --sequential -s a=/dev/null -s b=/dev/null &
+    as c1 mpp-consume "$m" -i 1 --sequential -s b=/dev/null -s a=/dev/null &
+    is "$m" lane-mate '*' "who~^c" "text~(does not read stream 'b'.* waits for stream 'a'|'a'.*'b')"
+    over
+}
+
+@test "flowing: the producers wait to be asked, and it reads one stream of the lane after the other" {
+    m=$(small --lanes 1 -s a -s b)
+    mpp-produce "$m" -s 'a=|while echo a; do sleep 0.01; done' -s 'b=|yes b' &
+    as c0 mpp-consume "$m" --sequential -s a=/dev/null -s b=/dev/null &
+    wait_for carried "$m"
+    keeps "$m" flowing
+    over
+}
+
 # ---- command ---------------------------------------------------------------------------------------------------
 
 @test "command, gather: the consumer's command has all its input, and does not end" {
