@@ -1,17 +1,25 @@
 #include "proc.h"
 
-#include <ctype.h>
+#include "glance.h"
+
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The file /proc/PID/WHAT, with a NUL behind it.  false: it cannot be read. */
+static bool starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* The file /proc/PID/WHAT, with a NUL behind it, where that waits for nobody.  false: it cannot be read. */
 static bool slurp(pid_t pid, const char *what, char *buffer, size_t size)
 {
     char path[64];
@@ -25,6 +33,14 @@ static bool slurp(pid_t pid, const char *what, char *buffer, size_t size)
         return false;
     buffer[n] = 0;
     return true;
+}
+
+/* The same where it may have to wait. */
+static bool peek(pid_t pid, const char *what, char *buffer, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
+    return glance(path, buffer, size);
 }
 
 static int64_t age_of(uint64_t started_ticks)
@@ -92,6 +108,16 @@ static proc_wait_kind kind_of_call(long call)
     case SYS_nanosleep:
     case SYS_clock_nanosleep:
         return PROC_SLEEPS;
+    case SYS_openat:
+    case SYS_close:
+    case SYS_statx:
+    case SYS_newfstatat:
+    case SYS_fstat:
+#ifdef SYS_open
+    case SYS_open:
+    case SYS_stat:
+#endif
+        return PROC_FILES;
     default:
         return PROC_UNKNOWN;
     }
@@ -112,11 +138,13 @@ proc_wait proc_waits(pid_t pid)
     long call;
     unsigned long long argument[3];
     slurp(pid, "wchan", channel, sizeof channel);
-    if (slurp(pid, "syscall", text, sizeof text) &&
+    if (peek(pid, "syscall", text, sizeof text) &&
         sscanf(text, "%ld %llx %llx %llx", &call, &argument[0], &argument[1], &argument[2]) == 4) {
         if (call == SYS_splice || call == SYS_tee || call == SYS_sendfile || call == SYS_copy_file_range)
             return of_two(call, argument, channel);
-        return (proc_wait){kind_of_call(call), (int)argument[0]};
+        /* Who opens a FIFO waits for who opens its other end. */
+        const proc_wait_kind kind = strstr(channel, "partner") ? PROC_UNKNOWN : kind_of_call(call);
+        return (proc_wait){kind, (int)argument[0]};
     }
     /* Not ours to look into.  Where it sleeps may be told all the same; a filter's descriptors are 0 and 1. */
     if (strstr(channel, "pipe") && strstr(channel, "read"))
@@ -126,35 +154,136 @@ proc_wait proc_waits(pid_t pid)
     return (proc_wait){strcmp(channel, "do_wait") == 0 ? PROC_CHILD : PROC_UNKNOWN, -1};
 }
 
-static bool starts(const char *text, const char *with)
+bool proc_where(pid_t pid, char *where, size_t size)
 {
-    return strncmp(text, with, strlen(with)) == 0;
+    *where = 0;
+    return slurp(pid, "wchan", where, size) && strcmp(where, "0") != 0;
+}
+
+enum { THREADS_MAX = 64 }; /* of a process that are looked at */
+
+pid_t proc_thread_at_file(pid_t pid)
+{
+    char path[64];
+    unsigned seen = 0;
+    pid_t found = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *d = opendir(path);
+    /* cppcheck-suppress readdirCalled ; a stream of our own */
+    for (struct dirent *entry; d && !found && seen < THREADS_MAX && (entry = readdir(d)); seen++) {
+        const pid_t thread = (pid_t)atoi(entry->d_name);
+        const proc_wait w = thread > 0 && thread != pid ? proc_waits(thread) : (proc_wait){PROC_UNKNOWN, -1};
+        if (w.kind == PROC_READS || w.kind == PROC_WRITES || w.kind == PROC_FILES)
+            found = thread;
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* ---- what a descriptor is ----------------------------------------------------------------------- */
+
+/* File systems whose files are known to this machine: to ask one what kind it is, without more, waits for nobody. */
+static bool is_local(const char *type)
+{
+    static const char *const types[] = {"ext2",    "ext3",     "ext4",  "xfs",     "btrfs",    "f2fs",     "zfs",
+                                        "jfs",     "bcachefs", "tmpfs", "ramfs",   "rootfs",   "devtmpfs", "devpts",
+                                        "overlay", "vfat",     "exfat", "iso9660", "squashfs", "erofs",    "hugetlbfs"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
+/* The mount that a descriptor's file is in, by its number in the process's namespace; -1: unknown. */
+static int mount_of(pid_t pid, int fd)
+{
+    char what[32], text[512];
+    int id = -1;
+    snprintf(what, sizeof what, "fdinfo/%d", fd);
+    const char *line = slurp(pid, what, text, sizeof text) ? strstr(text, "mnt_id:") : NULL;
+    return line && sscanf(line, "mnt_id: %d", &id) == 1 ? id : -1;
+}
+
+/* "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue" (proc(5)): type and mount point. */
+static bool mount_in(char *line, int id, char *type, size_t size, char *point)
+{
+    int number = -1;
+    char *end = strstr(line, " - ");
+    if (!end || sscanf(line, "%d %*d %*s %*s %127s", &number, point) != 2 || number != id)
+        return false;
+    snprintf(type, size, "%.*s", (int)strcspn(end + 3, " \n"), end + 3);
+    return true;
+}
+
+/* Sets t->mount.  A mount that is not in the process's namespace, or not any more, may be anything. */
+static void find_mount(pid_t pid, int fd, proc_target *t)
+{
+    char path[64], type[64] = "", point[128] = "", *line = NULL;
+    size_t size = 0;
+    const int id = mount_of(pid, fd);
+    snprintf(path, sizeof path, "/proc/%d/mountinfo", (int)pid);
+    FILE *mounts = id < 0 ? NULL : fopen(path, "re");
+    while (mounts && getline(&line, &size, mounts) > 0 && !mount_in(line, id, type, sizeof type, point))
+        ;
+    if (mounts)
+        fclose(mounts);
+    free(line);
+    if (!*type)
+        snprintf(t->mount, sizeof t->mount, "of a mount that is not to be seen");
+    else if (!is_local(type))
+        snprintf(t->mount, sizeof t->mount, "%s at %.*s", type, (int)(sizeof t->mount - 1 - strlen(type) - 4), point);
+}
+
+/* A file with a path.  It is asked only where that is sure to wait for nobody, and even so for what is known. */
+static void find_kind(pid_t pid, int fd, const char *link, proc_target *t)
+{
+    struct statx st;
+    t->kind = PROC_FILE;
+    find_mount(pid, fd, t);
+    if (*t->mount || statx(AT_FDCWD, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) < 0)
+        return;
+    if (S_ISFIFO(st.stx_mode)) {
+        t->kind = PROC_PIPE;
+        t->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+        t->ino = st.stx_ino;
+    } else if (S_ISCHR(st.stx_mode) && (starts(t->path, "/dev/pts/") || starts(t->path, "/dev/tty"))) {
+        t->kind = PROC_TERMINAL;
+    }
+}
+
+/* Of a path that is too long its end is kept, where its name is. */
+static void set_path(proc_target *t, const char *path, size_t n)
+{
+    const size_t cut = n < sizeof t->path ? 0 : n + 1 - sizeof t->path;
+    memcpy(t->path, path + cut, n - cut + 1);
+    if (cut)
+        memcpy(t->path, "...", 3);
 }
 
 proc_target proc_target_of(pid_t pid, int fd)
 {
     proc_target t = {.kind = PROC_NOTHING};
-    char path[64];
-    struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
-    const ssize_t n = readlink(path, t.path, sizeof t.path - 1);
-    if (fd < 0 || n < 0)
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)pid, fd);
+    const ssize_t n = fd < 0 ? -1 : readlink(link, path, sizeof path - 1);
+    if (n < 0)
         return t;
-    t.path[n] = 0;
-    if (stat(path, &st) < 0)
-        return t;
-    t.dev = st.st_dev;
-    t.ino = st.st_ino;
-    if (S_ISFIFO(st.st_mode))
+    path[n] = 0;
+    set_path(&t, path, (size_t)n);
+    t.kind = PROC_FILE;
+    if (starts(path, "pipe:[")) {
         t.kind = PROC_PIPE;
-    else if (S_ISSOCK(st.st_mode))
+        t.ino = strtoull(path + strlen("pipe:["), NULL, 10);
+    } else if (starts(path, "socket:")) {
         t.kind = PROC_SOCKET;
-    else if (S_ISCHR(st.st_mode) && (starts(t.path, "/dev/pts/") || starts(t.path, "/dev/tty")))
-        t.kind = PROC_TERMINAL;
-    else
-        t.kind = PROC_FILE;
+    } else if (*path == '/') {
+        find_kind(pid, fd, link, &t);
+    }
     return t;
 }
+
+/* ---- more about one ----------------------------------------------------------------------------- */
 
 pid_t proc_tracer(pid_t pid)
 {
@@ -171,107 +300,8 @@ proc_work proc_has_done(pid_t pid)
     char text[512];
     proc p;
     unsigned long long read_bytes = 0, written = 0;
-    if (slurp(pid, "io", text, sizeof text))
+    if (peek(pid, "io", text, sizeof text))
         sscanf(text, "rchar: %llu wchar: %llu", &read_bytes, &written);
     const bool there = proc_look(pid, &p);
     return (proc_work){read_bytes, read_bytes + written + (there ? p.ticks : 0), there && p.state == 'R'};
-}
-
-/* ---- everybody ---------------------------------------------------------------------------------- */
-
-static bool add(void **array, unsigned *n, size_t size, const void *element)
-{
-    if ((*n & (*n - 1)) == 0) { /* full at every power of two */
-        void *more = realloc(*array, (*n ? 2 * (size_t)*n : 1) * size);
-        if (!more)
-            return false;
-        *array = more;
-    }
-    memcpy((char *)*array + *n * size, element, size);
-    ++*n;
-    return true;
-}
-
-/* A link that may be a pipe: an anonymous one, or a file somewhere. */
-static bool may_be_pipe(const char *target, ssize_t n)
-{
-    return n > 5 && (starts(target, "pipe:") || (target[0] == '/' && !starts(target, "/dev/")));
-}
-
-static void take_ends(proc_table *t, pid_t pid)
-{
-    char path[64], target[8];
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    DIR *d = opendir(path);
-    if (!d)
-        return;
-    /* cppcheck-suppress readdirCalled ; a stream of our own */
-    for (struct dirent *entry; (entry = readdir(d));) {
-        struct stat st, link;
-        const ssize_t n = readlinkat(dirfd(d), entry->d_name, target, sizeof target - 1);
-        target[n > 0 ? n : 0] = 0;
-        if (!may_be_pipe(target, n) || fstatat(dirfd(d), entry->d_name, &st, 0) < 0 || !S_ISFIFO(st.st_mode) ||
-            fstatat(dirfd(d), entry->d_name, &link, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        /* The link's permissions are those that the descriptor was opened with. */
-        const proc_end end = {st.st_dev, st.st_ino, pid, link.st_mode & S_IRUSR, link.st_mode & S_IWUSR};
-        add((void **)&t->ends, &t->n_ends, sizeof end, &end);
-    }
-    closedir(d);
-}
-
-static int by_pipe(const void *a, const void *b)
-{
-    const proc_end *p = a, *q = b;
-    if (p->dev != q->dev)
-        return p->dev < q->dev ? -1 : 1;
-    if (p->ino != q->ino)
-        return p->ino < q->ino ? -1 : 1;
-    return (p->pid > q->pid) - (p->pid < q->pid);
-}
-
-bool proc_table_take(proc_table *t)
-{
-    *t = (proc_table){0};
-    DIR *d = opendir("/proc");
-    if (!d)
-        return false;
-    /* cppcheck-suppress readdirCalled ; a stream of our own */
-    for (struct dirent *entry; (entry = readdir(d));) {
-        proc p;
-        if (!isdigit((unsigned char)entry->d_name[0]) || !proc_look((pid_t)atoi(entry->d_name), &p))
-            continue;
-        add((void **)&t->all, &t->n_all, sizeof p, &p);
-        take_ends(t, p.pid);
-    }
-    closedir(d);
-    if (t->n_ends)
-        qsort(t->ends, t->n_ends, sizeof *t->ends, by_pipe);
-    return true;
-}
-
-void proc_table_free(proc_table *t)
-{
-    free(t->all);
-    free(t->ends);
-    *t = (proc_table){0};
-}
-
-const proc_end *proc_table_ends(const proc_table *t, const proc_target *pipe, unsigned *n)
-{
-    unsigned low = 0, high = t->n_ends;
-    *n = 0;
-    if (high == 0)
-        return NULL;
-    while (low < high) {
-        const unsigned middle = low + (high - low) / 2;
-        const proc_end *e = &t->ends[middle];
-        if (e->dev < pipe->dev || (e->dev == pipe->dev && e->ino < pipe->ino))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    while (low + *n < t->n_ends && t->ends[low + *n].dev == pipe->dev && t->ends[low + *n].ino == pipe->ino)
-        ++*n;
-    return t->ends + low;
 }

@@ -2,6 +2,15 @@
  *
  * Linux's own, all of it here.  What may not be read (another user's process) is unknown, never an error; all of it may
  * have changed by the time it is used.
+ *
+ * Nothing here waits for anybody.  The files that others hold are never asked anything, for the server of a network or
+ * FUSE file system may hang: links of /proc say what they are, and only a file of a file system that has all it needs to
+ * know in this machine is asked for its kind.  Of /proc itself,
+ *
+ *     stat, status, wchan, task, fd, fdinfo and mountinfo    take locks under which nobody waits for a device or a server
+ *     syscall, io                                            do not: see glance.h
+ *     cmdline, environ, maps, mem and their like             take a lock under which a page may be read in: they are not
+ *                                                            read
  */
 #ifndef CMD_PROC_H
 #define CMD_PROC_H
@@ -10,7 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { PROC_NAME_MAX = 64, PROC_PATH_MAX = 256 };
+enum { PROC_NAME_MAX = 64, PROC_PATH_MAX = 256, PROC_MOUNT_MAX = 128 };
 
 typedef struct proc {
     pid_t pid, parent;
@@ -27,20 +36,34 @@ bool proc_look(pid_t pid, proc *p);
 bool proc_readable(void);
 
 /* What a process waits for, as far as its system call says. */
-typedef enum proc_wait_kind { PROC_UNKNOWN, PROC_READS, PROC_WRITES, PROC_CHILD, PROC_SLEEPS } proc_wait_kind;
+typedef enum proc_wait_kind {
+    PROC_UNKNOWN,
+    PROC_READS,
+    PROC_WRITES,
+    PROC_CHILD,
+    PROC_SLEEPS,
+    PROC_FILES, /* opens, closes or looks for a file */
+} proc_wait_kind;
 typedef struct proc_wait {
     proc_wait_kind kind;
     int fd; /* that it reads or writes */
 } proc_wait;
 proc_wait proc_waits(pid_t pid);
 
+/* Where in the kernel it sleeps, "request_wait_answer"; false: it does not, or that is not told. */
+bool proc_where(pid_t pid, char *where, size_t size);
+
+/* A thread of a process, but the first, that is in a call that a file can keep waiting; 0: none is to be seen. */
+pid_t proc_thread_at_file(pid_t pid);
+
 /* What a descriptor of a process stands for. */
 typedef enum proc_target_kind { PROC_NOTHING, PROC_PIPE, PROC_TERMINAL, PROC_SOCKET, PROC_FILE } proc_target_kind;
 typedef struct proc_target {
-    proc_target_kind kind;
-    dev_t dev;
-    ino_t ino;
-    char path[PROC_PATH_MAX]; /* as /proc shows it */
+    proc_target_kind kind;      /* PROC_FILE: or it cannot be known without asking the file system */
+    dev_t dev;                  /* of a named pipe; 0: it has no name */
+    ino_t ino;                  /* of a pipe */
+    char path[PROC_PATH_MAX];   /* as /proc shows it */
+    char mount[PROC_MOUNT_MAX]; /* "nfs4 at /home": a file system that may wait for others; else "" */
 } proc_target;
 proc_target proc_target_of(pid_t pid, int fd);
 
@@ -54,25 +77,5 @@ typedef struct proc_work {
     bool runs;
 } proc_work;
 proc_work proc_has_done(pid_t pid);
-
-/* All processes, and all ends of pipes that can be seen. */
-typedef struct proc_end {
-    dev_t dev;
-    ino_t ino;
-    pid_t pid;
-    bool reads, writes;
-} proc_end;
-typedef struct proc_table {
-    proc *all; /* by pid */
-    unsigned n_all;
-    proc_end *ends; /* by dev, ino, pid */
-    unsigned n_ends;
-} proc_table;
-
-/* false: /proc cannot be read at all; the table is empty then. */
-bool proc_table_take(proc_table *t);
-void proc_table_free(proc_table *t);
-/* The first end of a pipe; the others follow it up to *n.  NULL where *n is 0. */
-const proc_end *proc_table_ends(const proc_table *t, const proc_target *pipe, unsigned *n);
 
 #endif

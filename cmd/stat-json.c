@@ -314,6 +314,7 @@ static void set_detail(json_t *o, const stat_mesh *m)
     set(o, "channels", channels);
     set(o, "buffers", shares);
     set(o, "verdicts", verdicts(m->verdict));
+    set(o, "unseen", number(m->verdict ? m->verdict->unseen : 0));
     set(o, "totals", totals(s));
     set(o, "limits", limits(s));
 }
@@ -376,6 +377,7 @@ void stat_json_why(const stat_why *list, size_t n, FILE *out)
         set(o, "id", text(list[i].id));
         set(o, "error", error(&list[i].error));
         set(o, "verdicts", verdicts(list[i].verdict));
+        set(o, "unseen", number(list[i].verdict ? list[i].verdict->unseen : 0));
         append(meshes, o);
     }
     print("meshes", meshes, out);

@@ -13,7 +13,8 @@ static void to_peer(why_graph *g, why_node *n, const mpp_participant *peer)
         graph_edge(n, graph_participant(g, n->mesh, peer));
 }
 
-/* A consumer that waits for data although some is there: it is of a stream that it does not read now. */
+/* A consumer that waits for data although some is there: it is of a stream that it does not read now.  (Of one that came
+ * a moment ago it does not know yet: that shows when it is looked at again.) */
 static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_channel *ch,
                         const mpp_participant *consumer)
 {
@@ -23,9 +24,14 @@ static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_cha
 
 static void lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mpp_participant *consumer)
 {
-    why_root *r = graph_root_for(g, WHY_LANE_MATE, graph_participant(g, n->mesh, consumer), NULL);
-    if (ch->head >= 0 && (unsigned)ch->head < n->mesh->n_streams)
-        text_clean(r->detail, sizeof r->detail, n->mesh->streams[ch->head].name);
+    proc self;
+    const bool seen = proc_look(consumer->pid, &self);
+    why_root *r = graph_root_for(g, WHY_LANE_MATE, graph_participant(g, n->mesh, consumer), seen ? &self : NULL);
+    r->head_stream = ch->head;
+    r->asked_stream = ch->asked;
+    r->look = seen;
+    if (seen)
+        r->work = proc_has_done(self.pid);
     graph_end(n, r);
 }
 
@@ -63,6 +69,7 @@ static void waits_for_data(why_graph *g, why_node *n)
     const mpp_snapshot *s = n->mesh;
     bool needs = false, awaited[MPP_PARTICIPANTS_MAX] = {false};
     unsigned last = 0, producers = 0;
+    const mpp_channel *behind_another = NULL;
     for (unsigned i = 0; i < s->n_channels; i++)
         needs |= awaits(s, &s->channels[i], n->participant, true);
     n->any = !needs;
@@ -73,8 +80,13 @@ static void waits_for_data(why_graph *g, why_node *n)
         last = ch->producer;
         producers += !awaited[last];
         awaited[last] = true;
-        to_peer(g, n, graph_slot(s, ch->lane, 'p', last));
+        if (unread_mate(g, s, ch, n->participant))
+            behind_another = ch; /* whatever its producer does */
+        else
+            to_peer(g, n, graph_slot(s, ch->lane, 'p', last));
     }
+    if (behind_another && (needs || n->edges.n == 0))
+        lane_mate(g, n, behind_another, n->participant);
     if (producers == 1)
         snprintf(n->edge, sizeof n->edge, "waits for data of producer %u", last);
     else
@@ -133,7 +145,7 @@ static void works(why_graph *g, why_node *n, const proc *self)
 {
     snprintf(n->edge, sizeof n->edge, "works, and gets nowhere");
     why_root *r = graph_root_for(g, n->participant->role == 'p' ? WHY_INPUT : WHY_DOWNSTREAM, n, self);
-    snprintf(r->detail, sizeof r->detail, "%s", pipes_does(self, PROC_UNKNOWN));
+    r->served = pipes_does(r->detail, sizeof r->detail, self, proc_waits(self->pid));
     r->look = true;
     r->work = proc_has_done(self->pid);
     graph_end(n, r);

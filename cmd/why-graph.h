@@ -48,9 +48,12 @@ struct why_root {
     why_node *subject; /* the participant that is meant */
     pid_t pid;         /* the process at fault */
     char process[PROC_NAME_MAX];
-    char detail[MPP_TEXT_MAX]; /* what that does, or the stream that is not read */
+    char detail[MPP_TEXT_MAX]; /* what that does */
     int64_t age_ns;            /* of that process; 0: unknown */
+    int head_stream;           /* whose records stand first in a lane, ... */
+    int asked_stream;          /* ... and who is waited for; -1: unknown */
     proc_target_kind target;   /* what it is that nobody is seen behind */
+    bool served;               /* the end is a file of a file system whose server may have to be waited for */
     why_node *head;            /* of a cycle */
     proc_work work;            /* of the process when it was found; looked at again if `look` */
     bool look, moving;

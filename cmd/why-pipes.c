@@ -59,7 +59,7 @@ static bool to_other_end(why_graph *g, why_node *n, const proc_target *pipe, why
 }
 
 /* It is here that it ends: nobody else is to be seen behind this process. */
-static void at_its_door(why_graph *g, why_node *n, const char *does)
+static void at_its_door(why_graph *g, why_node *n, const char *does, bool served)
 {
     why_node *subject = graph_subject(n);
     const mpp_activity doing = (mpp_activity)subject->participant->doing;
@@ -69,36 +69,69 @@ static void at_its_door(why_graph *g, why_node *n, const char *does)
                                                                 : WHY_DOWNSTREAM,
                                  subject, &n->process);
     snprintf(r->detail, sizeof r->detail, "%s", does);
+    r->served = served;
     r->age_ns = n->process.age_ns;
     r->look = true;
     r->work = proc_has_done(n->process.pid);
     graph_end(n, r);
 }
 
-const char *pipes_does(const proc *p, proc_wait_kind kind)
+/* What a descriptor of `who` is; of a file that may be a server's, and of one that a thread of a process is at, also where
+ * that waits: "/mnt/f (nfs4 at /mnt, nfs_wait_on_request)" */
+static void say_target(char *out, size_t size, const proc_target *t, pid_t who, bool thread)
 {
-    if (p->state == 'D')
-        return "is blocked in the kernel (D)";
-    if (p->state == 'R')
-        return "is busy";
-    return kind == PROC_SLEEPS ? "is asleep" : "waits for something else";
+    char path[PROC_PATH_MAX], mount[PROC_MOUNT_MAX], where[64] = "";
+    text_clean(path, sizeof path, t->path);
+    text_clean(mount, sizeof mount, t->mount);
+    if (*mount || thread)
+        proc_where(who, where, sizeof where);
+    if (*mount || *where)
+        snprintf(out, size, "%s (%s%s%s)", path, mount, *mount && *where ? ", " : "", where);
+    else
+        snprintf(out, size, "%s", path);
+}
+
+static void says_where(char *out, size_t size, const char *does, const proc *p)
+{
+    char where[64];
+    const bool known = proc_where(p->pid, where, sizeof where);
+    snprintf(out, size, known ? "%s (%s)" : "%s", does, where);
+}
+
+bool pipes_does(char *out, size_t size, const proc *p, proc_wait w)
+{
+    const bool at_file = w.kind == PROC_READS || w.kind == PROC_WRITES;
+    const proc_target t = at_file ? proc_target_of(p->pid, w.fd) : (proc_target){.kind = PROC_NOTHING};
+    char target[2 * PROC_PATH_MAX] = "something";
+    if (t.kind != PROC_NOTHING)
+        say_target(target, sizeof target, &t, p->pid, false);
+    if (at_file)
+        snprintf(out, size, "%s %s%s", w.kind == PROC_READS ? "waits to read" : "waits to write", target,
+                 p->state == 'D' ? " (D)" : "");
+    else if (w.kind == PROC_FILES && p->state != 'R')
+        says_where(out, size, "waits to open or to close a file", p);
+    else if (p->state == 'D')
+        says_where(out, size, "is blocked in the kernel, in state D", p);
+    else
+        snprintf(out, size, "%s",
+                 p->state == 'R'         ? "is busy"
+                 : w.kind == PROC_SLEEPS ? "is asleep"
+                                         : "waits for something else");
+    return *t.mount != 0;
 }
 
 /* What a process reads or writes, when it is not the pipe that we wait for. */
 static void to_target(why_graph *g, why_node *n, proc_wait w)
 {
     const proc_target t = proc_target_of(n->process.pid, w.fd);
-    char path[PROC_PATH_MAX];
-    text_clean(path, sizeof path, t.path);
     if (t.kind == PROC_PIPE && t.ino == n->pipe.ino && t.dev == n->pipe.dev)
         return; /* it does what we wait for */
-    snprintf(n->edge, sizeof n->edge, "%s %s%s", w.kind == PROC_READS ? "waits to read" : "waits to write",
-             t.kind == PROC_NOTHING ? "something" : path, n->process.state == 'D' ? " (D)" : "");
+    const bool served = pipes_does(n->edge, sizeof n->edge, &n->process, w);
     if (t.kind != PROC_PIPE || !to_other_end(g, n, &t, w.kind == PROC_READS ? TO_WRITE : TO_READ))
-        at_its_door(g, n, n->edge);
+        at_its_door(g, n, n->edge, served);
 }
 
-static bool holds(const proc_table *t, const proc_target *pipe, pid_t pid)
+static bool holds(proc_table *t, const proc_target *pipe, pid_t pid)
 {
     unsigned n;
     const proc_end *e = proc_table_ends(t, pipe, &n);
@@ -109,7 +142,7 @@ static bool holds(const proc_table *t, const proc_target *pipe, pid_t pid)
 }
 
 /* Has it started somebody who has the pipe, too? */
-static bool shares(const proc_table *t, const why_node *n)
+static bool shares(proc_table *t, const why_node *n)
 {
     for (unsigned i = 0; i < t->n_all; i++)
         if (t->all[i].parent == n->process.pid && holds(t, &n->pipe, t->all[i].pid))
@@ -120,7 +153,7 @@ static bool shares(const proc_table *t, const why_node *n)
 /* A shell that waits for what it has started: those of them that have the pipe, if any has. */
 static void to_children(why_graph *g, why_node *n)
 {
-    const proc_table *t = world_table(graph_world(g));
+    proc_table *t = world_table(graph_world(g));
     const bool with_pipe = shares(t, n);
     n->any = true;
     snprintf(n->edge, sizeof n->edge, "waits for what it has started");
@@ -133,7 +166,7 @@ static void to_children(why_graph *g, why_node *n)
     }
     if (n->edges.n == 0 &&
         n->purpose == TO_WRITE) /* else: it came, or went, since the table was made: a sign of life */
-        at_its_door(g, n, "waits for a child");
+        at_its_door(g, n, "waits for a child", false);
 }
 
 void pipes_held_still(why_graph *g, why_node *n, const proc *p)
@@ -145,18 +178,21 @@ void pipes_held_still(why_graph *g, why_node *n, const proc *p)
     graph_end(n, r);
 }
 
+enum { OTHER_PIPES_MAX = 64 };
+
 /* Who waits for any of several things, with poll(2) or in threads, may wait for a pipe on its other side: if nobody
  * serves that, it is the likely one. */
 static void to_its_other_pipes(why_graph *g, why_node *n)
 {
-    const proc_table *t = world_table(graph_world(g));
+    proc_end ends[OTHER_PIPES_MAX];
+    const unsigned n_ends = proc_table_of(world_table(graph_world(g)), n->process.pid, ends, OTHER_PIPES_MAX);
     n->leads_on = true;
-    for (unsigned i = 0; i < t->n_ends; i++) {
-        const proc_end *e = &t->ends[i];
-        const proc_target pipe = {.kind = PROC_PIPE, .dev = e->dev, .ino = e->ino};
-        if (e->pid != n->process.pid || (e->reads && e->writes) || (e->ino == n->pipe.ino && e->dev == n->pipe.dev))
+    for (unsigned i = 0; i < n_ends; i++) {
+        const proc_end *e = &ends[i];
+        if ((e->reads && e->writes) || (e->ino == n->pipe.ino && e->dev == n->pipe.dev))
             continue;
-        if (n->purpose == TO_READ ? e->writes : e->reads)
+        const proc_target pipe = proc_target_of(e->pid, e->fd);
+        if ((n->purpose == TO_READ ? e->writes : e->reads) && pipe.kind == PROC_PIPE)
             to_other_end(g, n, &pipe, n->purpose);
     }
 }
@@ -174,7 +210,7 @@ void pipes_from_process(why_graph *g, why_node *n)
      * perhaps slowly.  One that writes has written nothing for that long, or its producer would have heard. */
     if (p->age_ns < graph_patience(g)) {
         if (n->purpose == TO_WRITE)
-            at_its_door(g, n, "was started a moment ago");
+            at_its_door(g, n, "was started a moment ago", false);
         return;
     }
     const proc_wait w = proc_waits(p->pid);
@@ -183,36 +219,54 @@ void pipes_from_process(why_graph *g, why_node *n)
     } else if (w.kind == PROC_READS || w.kind == PROC_WRITES) {
         to_target(g, n, w);
     } else {
-        snprintf(n->edge, sizeof n->edge, "%s", pipes_does(p, w.kind));
-        at_its_door(g, n, n->edge);
+        pipes_does(n->edge, sizeof n->edge, p, w);
+        at_its_door(g, n, n->edge, false);
         if (w.kind == PROC_UNKNOWN && n->purpose != TO_END)
             to_its_other_pipes(g, n);
     }
 }
 
 /* There is nobody to be seen behind the input or output. */
-static void at_its_end(why_graph *g, why_node *n, const proc_target *t, const char *path, bool input)
+static void at_its_end(why_graph *g, why_node *n, const proc_target *t, const char *what, bool input)
 {
     why_root *r = graph_root_for(g, input ? WHY_INPUT : WHY_DOWNSTREAM, n, NULL);
     r->target = t->kind;
+    r->served = *t->mount != 0;
     if (t->kind == PROC_PIPE)
-        snprintf(r->detail, sizeof r->detail, "nobody who can be seen holds the other end of %s", path);
+        snprintf(r->detail, sizeof r->detail, "nobody who can be seen holds the other end of %s", what);
     else if (t->kind == PROC_TERMINAL)
-        snprintf(r->detail, sizeof r->detail, "the terminal %s %s", path,
+        snprintf(r->detail, sizeof r->detail, "the terminal %s %s", what,
                  input ? "is silent" : "takes nothing (Ctrl-S?)");
     else
-        snprintf(r->detail, sizeof r->detail, "%s %s", *path ? path : "what it is cannot be seen, and it",
+        snprintf(r->detail, sizeof r->detail, "%s %s", *what ? what : "what it is cannot be seen, and it",
                  input ? "gives nothing" : "takes nothing");
     graph_end(n, r);
+}
+
+/* What a participant waits for, in words, too.  A call that may sleep is made by a thread of its own, and the descriptor
+ * that it has published is that by which it hears of the end of the call. */
+static proc_target awaited(const mpp_participant *p, char *what, size_t size)
+{
+    proc_target t = proc_target_of(p->pid, p->fd);
+    const bool of_thread = strncmp(t.path, "anon_inode:", strlen("anon_inode:")) == 0;
+    const pid_t thread = of_thread ? proc_thread_at_file(p->pid) : 0;
+    if (thread) {
+        const proc_wait w = proc_waits(thread);
+        t = w.kind == PROC_FILES ? (proc_target){.kind = PROC_FILE, .path = "a file that it opens or closes"}
+                                 : proc_target_of(thread, w.fd);
+    }
+    *what = 0;
+    if (t.kind != PROC_NOTHING)
+        say_target(what, size, &t, thread ? thread : p->pid, thread != 0);
+    return t;
 }
 
 void pipes_from(why_graph *g, why_node *n, why_purpose purpose)
 {
     const bool input = purpose == TO_WRITE;
-    const proc_target t = proc_target_of(n->participant->pid, n->participant->fd);
-    char path[PROC_PATH_MAX];
-    text_clean(path, sizeof path, t.kind == PROC_NOTHING ? "" : t.path);
-    snprintf(n->edge, sizeof n->edge, "waits for its %s%s%s", input ? "input" : "output", *path ? ", " : "", path);
+    char what[MPP_TEXT_MAX / 2];
+    const proc_target t = awaited(n->participant, what, sizeof what);
+    snprintf(n->edge, sizeof n->edge, "waits for its %s%s%s", input ? "input" : "output", *what ? ", " : "", what);
     if (t.kind != PROC_PIPE || !to_other_end(g, n, &t, purpose))
-        at_its_end(g, n, &t, path, input);
+        at_its_end(g, n, &t, what, input);
 }

@@ -316,9 +316,26 @@ static void tell_held(why_verdict *v, text_line *t, const why_root *r, const mpp
     }
 }
 
+static bool say_served(why_verdict *v, const why_root *r)
+{
+    if (r->served)
+        snprintf(v->advice, sizeof v->advice, "see to the server of that file system: who waits for it goes on then");
+    return r->served;
+}
+
+/* It is the participant itself that is at something outside of the mesh. */
+static void tell_itself(why_verdict *v, text_line *t, const why_root *r)
+{
+    text_add(t, " gets nowhere: it %s", r->detail);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
+}
+
 /* Nobody is seen at the other end: it depends on what that is. */
 static void say_whom_to_see(why_verdict *v, const why_root *r, const char *start)
 {
+    if (say_served(v, r))
+        return;
     switch (r->target) {
     case PROC_PIPE:
         snprintf(v->advice, sizeof v->advice, "%s; if it is another user's, root can see it", start);
@@ -339,7 +356,7 @@ static void tell_downstream(why_verdict *v, text_line *t, const why_root *r, con
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid == r->pid) {
-        text_add(t, " gets nowhere: it %s", r->detail);
+        tell_itself(v, t, r);
         return;
     }
     text_add(t, " cannot write its output: ");
@@ -350,15 +367,17 @@ static void tell_downstream(why_verdict *v, text_line *t, const why_root *r, con
     }
     say_process(t, r);
     text_add(t, " does not read its input: it %s", r->moving ? "works, and has read nothing for so long" : r->detail);
-    snprintf(v->advice, sizeof v->advice,
-             "see what pid %d waits for, or end what shall read no more: the consumer then has enough", (int)r->pid);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice,
+                 "see what pid %d waits for, or end what shall read no more: the consumer then has enough",
+                 (int)r->pid);
 }
 
 static void tell_input(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
     say_who(t, r->subject, asked);
     if (r->subject->participant->pid == r->pid) {
-        text_add(t, " gets nowhere: it %s", r->detail);
+        tell_itself(v, t, r);
         return;
     }
     text_add(t, " waits for its input: ");
@@ -369,11 +388,11 @@ static void tell_input(why_verdict *v, text_line *t, const why_root *r, const mp
     }
     say_process(t, r);
     text_add(t, ", which writes it, %s", r->moving ? "works, and has written nothing" : r->detail);
-    snprintf(
-        v->advice, sizeof v->advice,
-        "the source is slow: see what pid %d waits for; one that buffers its output can be told not to (stdbuf -oL, "
-        "grep --line-buffered)",
-        (int)r->pid);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice,
+                 "the source is slow: see what pid %d waits for; one that buffers its output can be told not to "
+                 "(stdbuf -oL, grep --line-buffered)",
+                 (int)r->pid);
 }
 
 static void tell_command(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
@@ -387,16 +406,36 @@ static void tell_command(why_verdict *v, text_line *t, const why_root *r, const 
     text_add(t, ": ");
     say_process(t, r);
     text_add(t, " %s", r->detail);
-    snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
+    if (!say_served(v, r))
+        snprintf(v->advice, sizeof v->advice, "see what pid %d waits for", (int)r->pid);
+}
+
+static void say_stream(text_line *t, const mpp_snapshot *s, int stream)
+{
+    char name[TEXT_CELL] = "?";
+    if (stream >= 0 && (unsigned)stream < s->n_streams)
+        text_clean(name, sizeof name, s->streams[stream].name);
+    text_add(t, "stream '%s'", name);
 }
 
 static void tell_lane_mate(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)
 {
-    const mpp_participant *p = r->subject->participant;
-    say_who(t, r->subject, asked);
-    text_add(t, " does not read stream '%s', which has filled lane %u that others travel in", r->detail, p->lane);
-    snprintf(v->advice, sizeof v->advice,
-             "read all streams of the lane at once (-s for each), or make the mesh with a lane for each: no --lanes");
+    const why_node *n = r->subject;
+    say_who(t, n, asked);
+    text_add(t, " does not read ");
+    say_stream(t, n->mesh, r->head_stream);
+    text_add(t, ", whose records stand first in lane %u", n->participant->lane);
+    if (r->asked_stream >= 0) {
+        text_add(t, ": it waits for ");
+        say_stream(t, n->mesh, r->asked_stream);
+        text_add(t, ", which comes behind them");
+    } else {
+        text_add(t, ", that others travel in");
+    }
+    snprintf(
+        v->advice, sizeof v->advice,
+        "read all streams of the lane at once (-s for each, no --sequential), let their producers wait to be asked "
+        "(no --eager), or make the mesh with a lane for each: no --lanes");
 }
 
 static void tell_cycle(why_verdict *v, text_line *t, const why_root *r, const mpp_snapshot *asked)

@@ -12,12 +12,17 @@ struct why_world {
     bool table_taken;
 };
 
-const proc_table *world_table(why_world *w)
+proc_table *world_table(why_world *w)
 {
     if (!w->table_taken)
         proc_table_take(&w->table);
     w->table_taken = true;
     return &w->table;
+}
+
+unsigned world_unseen(const why_world *w)
+{
+    return w->table.unseen;
 }
 
 mpp_snapshot *const *world_meshes(why_world *w, unsigned *n)

@@ -263,6 +263,7 @@ void why_ask(const mpp_snapshot *const *meshes, size_t n, int64_t patience_ns, w
     for (size_t i = 0; i < n; i++) {
         graph_finish(graphs[i]);
         verdicts[i] = judge(graphs[i], meshes[i], patience_ns);
+        verdicts[i]->unseen = world_unseen(world);
         graph_free(&graphs[i]);
     }
     free(graphs);
@@ -316,4 +317,7 @@ void why_print(const why *w, FILE *out)
     if (shown < w->n)
         fprintf(out, "and %u more of the kind '%s' and less; --json shows all\n", w->n - shown,
                 why_name(w->verdicts[shown].class));
+    if (w->unseen)
+        fprintf(out, "not all was seen: %u processes, or what they hold, were not looked at, for want of time\n",
+                w->unseen);
 }

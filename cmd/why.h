@@ -53,6 +53,7 @@ typedef struct why_verdict {
 typedef struct why {
     why_verdict *verdicts; /* at least one, the worst first */
     unsigned n;
+    unsigned unseen; /* processes that were not looked at, or not all that they hold: it would have taken too long */
 } why;
 
 /* The verdicts on n meshes, to be freed.  Takes a little longer, for all together, where processes have to be looked at

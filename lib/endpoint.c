@@ -1,6 +1,7 @@
 #include "endpoint.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "doorbell.h"
 #include "error.h"
 #include "liveness.h"
@@ -695,7 +696,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
         store_relaxed(&s->bell, e->bell + 1);
         store_relaxed(&s->left, 0);
         if (!load_relaxed(&s->attached))
-            store_relaxed(&s->attached, (uint64_t)e->since_ns);
+            store_relaxed(&s->attached, (uint64_t)clock_shared());
         store_relaxed(&s->pid, (int32_t)getpid());
     }
 }
@@ -871,7 +872,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
         endpoint_leave(e);
         return told(m, &why, !first, err);
     }
-    endpoint_publish(e, MPP_COMPUTING, 0, 0, e->since_ns);
+    endpoint_publish(e, MPP_COMPUTING, 0, 0, clock_shared());
     slots_state(e, LAYOUT_LIVE);
     /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over.  And with the one in
      * endpoint_everybody(): either who waits there sees us LIVE, or we see that it waits [B2]. */
@@ -889,7 +890,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
 void endpoint_leave(endpoint *e)
 {
     mpp_mesh *m = e->mesh;
-    const int64_t now = mpp_now();
+    const int64_t now = clock_shared();
     endpoint_publish(e, MPP_ENDING, 0, 0, now);
     barrier_over(e);
     for (unsigned i = 0; i < e->n_lanes; i++) {

@@ -1,6 +1,7 @@
 #include "inlet.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "doorbell.h"
 #include "error.h"
 
@@ -77,7 +78,7 @@ void inlet_release(inlet *i, endpoint *e)
     if (i->ring.read == i->ring.head)
         return;
     ring_release(&i->ring);
-    store_relaxed(&c->last_release, (uint64_t)mpp_now());
+    store_relaxed(&c->last_release, (uint64_t)clock_shared());
     doorbell_fence(); /* [D2]: after [S1] */
     uint64_t want = load_relaxed(&c->want);
     if (want == LAYOUT_NEVER || (int64_t)(i->ring.read - want) < 0)

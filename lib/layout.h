@@ -47,7 +47,7 @@ typedef struct layout_header {
     uint32_t texts_size;
     uint32_t buffers;     /* streams whose buffer overwrites */
     int32_t watch_pid;    /* 0: none */
-    uint64_t watch_start; /* its start time, so that a reused pid is not mistaken for it */
+    uint64_t watch_start; /* its start time (liveness.h), so that a reused pid is not mistaken for it */
     int64_t created_ns;   /* CLOCK_REALTIME */
     uint8_t uuid[16];
     char socket_dir[LAYOUT_SOCKET_PATH_MAX];
@@ -103,7 +103,7 @@ typedef struct layout_slot {
 
     _Atomic uint32_t armed;     /* W: owner arms [D1]; any waker exchanges to 0 [D2] */
     _Atomic uint32_t activity;  /* mpp_activity, relaxed, for the snapshot */
-    _Atomic uint64_t since_ns;  /* CLOCK_MONOTONIC, relaxed */
+    _Atomic uint64_t since_ns;  /* clock_shared(), relaxed */
     _Atomic uint32_t waits_for; /* the peer's index + 1 when it waits for space or data of one, else 0 */
     _Atomic int32_t command;    /* the process behind it, 0: none; as pid: for messages and questions only */
     char label[32];             /* R: snapshot; bytes may be torn, never trusted to end */

@@ -1,5 +1,7 @@
 #include "liveness.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,5 +78,7 @@ uint64_t liveness_start_time(pid_t pid)
         if (p)
             p++;
     }
-    return p ? strtoull(p, NULL, 10) : 0;
+    /* The kernel shows it by the boot-time clock of who reads. */
+    const int64_t ticks_in_s = sysconf(_SC_CLK_TCK), offset = clock_boot_offset() / (1000000000 / ticks_in_s);
+    return p ? strtoull(p, NULL, 10) - (uint64_t)offset : 0;
 }

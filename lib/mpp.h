@@ -495,7 +495,7 @@ typedef struct mpp_participant {
     const char *activity; /* NULL unless live */
     unsigned doing;       /* the same as an mpp_activity */
     int channel;          /* the index of a peer whose space or data it waits for, or -1 */
-    int64_t since_ns;     /* CLOCK_MONOTONIC; 0: unknown */
+    int64_t since_ns;     /* by the clock of taken_ns; 0: unknown */
     pid_t command;        /* the process behind it, 0: none */
     int fd;               /* its descriptor that it waits for to read its input or write its output, or -1 */
     mpp_endpoint_counters counters;
@@ -508,6 +508,7 @@ typedef struct mpp_channel {
     bool awaited;  /* its consumer sleeps for data of this producer, or last did, ... */
     bool needed;   /* ... and nobody else's would do */
     int head;      /* the stream whose bytes are the next to be read; -1: none, or it cannot be said */
+    int asked;     /* another stream, that its consumer has asked for and has not had all of; -1: none */
     uint64_t
         behind; /* records that its consumer has yet to read or to miss, of a ring or latest; UINT64_MAX: of neither */
     mpp_counters counters;
@@ -520,7 +521,7 @@ typedef struct mpp_snapshot {
     char uuid[37];
     const char *state;   /* "new" "live" "closed" "failed" "removed" */
     const char *garbage; /* why --gc would remove it, or NULL */
-    int64_t taken_ns;    /* CLOCK_MONOTONIC */
+    int64_t taken_ns;    /* CLOCK_MONOTONIC of the initial time namespace, as all moments here */
     int64_t created_ns;  /* CLOCK_REALTIME */
     uint64_t segment_size, ring_size, max_record;
     unsigned producers, consumers, lanes, n_streams;

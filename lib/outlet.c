@@ -1,6 +1,7 @@
 #include "outlet.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "doorbell.h"
 #include "error.h"
 
@@ -64,7 +65,7 @@ void outlet_bell(outlet *o, endpoint *e)
     o->uncounted = (mpp_counters){0};
     if (fill <= o->ring.size && fill > load_relaxed(&c->high_water))
         store_relaxed(&c->high_water, fill);
-    const uint64_t now = (uint64_t)mpp_now();
+    const uint64_t now = (uint64_t)clock_shared();
     store_relaxed(&c->last_publish, now);
     if (!load_relaxed(&c->first_publish))
         store_relaxed(&c->first_publish, now);

@@ -2,6 +2,7 @@
 #include "mesh.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "error.h"
 #include "record.h"
 
@@ -75,6 +76,25 @@ static int head_of(const mpp_mesh *m, uint64_t number, uint64_t position)
     return (int)(f.stream_id >> 16);
 }
 
+/* Has a consumer asked for a stream, and not had all of it that there is to come on this channel? */
+static bool is_asked(const mpp_mesh *m, const mpp_channel *c, layout_channel *shared, unsigned stream)
+{
+    const uint32_t run = load_relaxed(layout_request_at(&m->l, m->base, c->consumer, stream));
+    const layout_end *end = layout_end_of(&m->l, shared, stream);
+    const uint64_t word = load_relaxed(&end->word);
+    if (run == 0 || word >> 8 < run || (word & 0xff) == LAYOUT_RUNNING)
+        return run > 0;
+    return (word & 0xff) == LAYOUT_ENDED && (int64_t)(load_relaxed(&end->end) - load_relaxed(&shared->read)) > 0;
+}
+
+static int asked_beside(const mpp_mesh *m, const mpp_channel *c, layout_channel *shared)
+{
+    for (unsigned s = c->lane; s < m->l.streams; s += m->l.lanes)
+        if ((int)s != c->head && is_asked(m, c, shared, s))
+            return (int)s;
+    return -1;
+}
+
 static const layout_share *share_at(const mpp_mesh *m, unsigned stream, unsigned producer)
 {
     return layout_share_of(mesh_buffer(m, stream), producer);
@@ -114,7 +134,7 @@ static int take_shares(mpp_snapshot *s)
 /* false: nothing happened there, and nobody waits. */
 static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
 {
-    const layout_channel *c = layout_channel_at(&m->l, m->base, number);
+    layout_channel *c = layout_channel_at(&m->l, m->base, number);
     const uint64_t read = load_relaxed(&c->read), write = load_relaxed(&c->write);
     const uint64_t fill = write - read; /* the copy is of no one moment: read may have passed write since */
     *out = (mpp_channel){.lane = (unsigned)(number / m->l.consumers / m->l.producers),
@@ -124,13 +144,16 @@ static bool take_channel(const mpp_mesh *m, uint64_t number, mpp_channel *out)
                          .wanted = load_relaxed(&c->want) != LAYOUT_NEVER,
                          .awaited = load_relaxed(&c->awaited) != LAYOUT_AWAITS_NOT,
                          .needed = load_relaxed(&c->awaited) == LAYOUT_AWAITS_THIS,
-                         .head = -1};
+                         .head = -1,
+                         .asked = -1};
 #define COUNTER(name, kind, unit, side, prose) out->counters.name = load_relaxed(&c->name);
 #include "counters.def"
     if (out->fill && m->l.lanes < m->l.streams) /* else it follows from the lane */
         out->head = head_of(m, number, read);
     else if (out->fill)
         out->head = (int)out->lane;
+    if (out->fill)
+        out->asked = asked_beside(m, out, c);
     out->behind = behind(m, out);
     return write != 0 || out->wanted || out->awaited || out->counters.space_waits || out->counters.dropped ||
            out->counters.got || out->counters.missed;
@@ -199,7 +222,7 @@ static int take(mpp_snapshot *s, const char *id, mpp_error *err)
     const mpp_mesh *m = s->mesh;
     snprintf(s->id, sizeof s->id, "%s", m->id);
     uuid_unparse_lower(m->uuid, s->uuid);
-    s->taken_ns = mpp_now();
+    s->taken_ns = clock_shared();
     s->created_ns = m->created_ns;
     s->segment_size = m->l.segment_size;
     s->ring_size = m->l.ring_size;

@@ -3,6 +3,7 @@
 #include "producer.h"
 
 #include "atomics.h"
+#include "clock.h"
 #include "doorbell.h"
 #include "liveness.h"
 
@@ -54,7 +55,7 @@ static void disarm_slots(const endpoint *e)
 static void say(endpoint *e, mpp_activity activity, unsigned lane, unsigned peer, uint64_t progress, int fd)
 {
     if (e->spoken_to || e->said != activity || e->said_peer != peer || e->progress != progress)
-        e->said_since_ns = mpp_now();
+        e->said_since_ns = clock_shared();
     e->spoken_to = false;
     e->said = activity;
     e->said_peer = peer;
@@ -119,12 +120,12 @@ static void disarm(mpp_producer *p, mpp_consumer *c)
     if (p) {
         disarm_slots(&p->end);
         producer_disarm(p);
-        endpoint_publish(&p->end, MPP_COMPUTING, 0, 0, mpp_now());
+        endpoint_publish(&p->end, MPP_COMPUTING, 0, 0, clock_shared());
     }
     if (c) {
         disarm_slots(&c->end);
         consumer_disarm(c);
-        endpoint_publish(&c->end, MPP_COMPUTING, 0, 0, mpp_now());
+        endpoint_publish(&c->end, MPP_COMPUTING, 0, 0, clock_shared());
     }
 }
 
@@ -436,9 +437,9 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
     if (woken == 0 && ours && now >= ours)
         timed_out(p, c, ours > before ? ours : before);
     if (space && patience_over(&p->end, now - before, woken == 0))
-        producer_starved(p, now);
+        producer_starved(p, clock_shared());
     if (data && patience_over(&c->end, now - before, woken == 0))
-        consumer_starved(c, now);
+        consumer_starved(c, clock_shared());
     if (woken == 0 && !(deadline && now >= deadline))
         woken = 1; /* our own deadline: something to look at */
     if (set[0].revents && p)

@@ -795,6 +795,33 @@ through_cat() {
     over
 }
 
+@test "lane-mate: its producers have ended, and what stands first it has not asked for" {
+    m=$(small --lanes 1 -s a -s b)
+    mpp-produce "$m" --eager -s 'a=|sleep 0.3; echo one' -s 'b=|echo two' &
+    as c0 mpp-consume "$m" --sequential -s a=a.out -s b=b.out &
+    wait %1
+    is "$m" lane-mate c0 pid=c0 "text~does not read stream 'b'.* waits for stream 'a'" "advice~--eager"
+    over
+}
+
+@test "lane-mate: two consumers read the streams of a lane one after the other, in opposite order" {
+    m=$(small -c 2 --lanes 1 -P broadcast -s a -s b)
+    mpp-produce "$m" --eager -s 'a=|yes a' -s 'b=|yes b' &
+    as c0 mpp-consume "$m" -i 0 --sequential -s a=/dev/null -s b=/dev/null &
+    as c1 mpp-consume "$m" -i 1 --sequential -s b=/dev/null -s a=/dev/null &
+    is "$m" lane-mate '*' "who~^c" "text~(does not read stream 'b'.* waits for stream 'a'|'a'.*'b')"
+    over
+}
+
+@test "flowing: the producers wait to be asked, and it reads one stream of the lane after the other" {
+    m=$(small --lanes 1 -s a -s b)
+    mpp-produce "$m" -s 'a=|while echo a; do sleep 0.01; done' -s 'b=|yes b' &
+    as c0 mpp-consume "$m" --sequential -s a=/dev/null -s b=/dev/null &
+    wait_for carried "$m"
+    keeps "$m" flowing
+    over
+}
+
 # ---- command ---------------------------------------------------------------------------------------------------
 
 @test "command, gather: the consumer's command has all its input, and does not end" {
@@ -1094,6 +1121,134 @@ slowly='while read -r; do sleep 0.01; done'
     is "$m" downstream c1
     run -7 unshare --mount sh -c 'mount -t tmpfs none /proc && exec "$@"' sh "$MPP_B/mpp-stat" --why --for "$patience" "$m"
     assert_line --index 0 --regexp '^stalled .*\(downstream\): .*consumer 1'
+    over
+}
+
+# Run a command whose clocks are so many seconds ahead of ours, or behind.
+elsewhen() { # SECONDS COMMAND...
+    unshare --time --monotonic "$1" --boottime "$1" --fork "${@:2}"
+}
+
+@test "in other time namespaces, of those who look and of those who are looked at, times are the same" {
+    elsewhen 100000 true 2>/dev/null || skip "no time namespaces here"
+    read -r uptime _ </proc/uptime
+    for ahead in 100000 $((-${uptime%.*} / 2)); do
+        m=$(small)
+        endless "$m" 0
+        elsewhen "$ahead" mpp-consume "$m" | as reader sleep 1000 &
+        is "$m" downstream c0 pid=reader
+        run -7 elsewhen 200000 "$MPP_B/mpp-stat" --why --json --for "$patience" "$m"
+        (($(jq '.meshes[0].verdicts[0].for_ns' <<<"$output") < 60000000000))
+        over
+    done
+}
+
+@test "a process that a mesh is tied to is there, whatever time namespace it is looked for from" {
+    elsewhen 100000 true 2>/dev/null || skip "no time namespaces here"
+    elsewhen 100000 mpp-create --pid "$BASHPID" --name "then.$$" >m
+    mpp-create --pid "$BASHPID" --name "now.$$" >>m
+    for m in $(cat m); do
+        for ahead in 0 100000 -1; do
+            [[ $(elsewhen "$ahead" "$MPP_B/mpp-stat" --json "$m" | jq -r .mesh.garbage) == null ]]
+        done
+    done
+    over
+}
+
+# ---- surroundings that hang -------------------------------------------------------------------------------------
+
+# A file system at $T/mnt, in a mount namespace of its own, that gives nothing of its files: nothing at all from `hang` on.
+served() {
+    "$MPP_B/tests/fault/hung" --try || skip "no FUSE file system may be mounted here"
+    mkdir "$T/mnt"
+    "$MPP_B/tests/fault/hung" "$T/mnt" read >hung &
+    hung=$!
+    wait_for grep -q ready hung
+}
+hang() {
+    kill -USR1 "$hung"
+    wait_for grep -q hung hung
+}
+# Run a command there; and as `as` does.
+there() { # COMMAND...
+    nsenter -m -t "$hung" "$@"
+}
+as_there() { # NAME COMMAND...
+    as "$1" nsenter -m -t "$hung" "${@:2}"
+}
+
+@test "somebody holds files of a file system that hangs: asked as ever" {
+    served
+    there sh -c 'exec sleep 1000 <$MPP_TEST/mnt/f 9<>$MPP_TEST/mnt/p' &
+    m=$(small)
+    endless "$m" 0
+    mpp-consume "$m" | as_there reader sh -c 'exec sleep 1000 9<$MPP_TEST/mnt/f' &
+    mkfifo fifo
+    n=$(small)
+    endless "$n" 0
+    as reader2 sleep 1000 <>fifo &
+    mpp-consume "$n" >fifo &
+    pid_of reader
+    wait_for at c0 "writing its output" "$m"
+    hang
+    is "$m" downstream c0 process=sleep pid=reader
+    is "$n" downstream c0 process=sleep pid=reader2
+    run -7 there "$MPP_B/mpp-stat" --why --for "$patience" "$m"
+    kill "$hung"
+    over
+}
+
+@test "input: a command reads from a file system that hangs, and the file is named" {
+    served
+    m=$(small)
+    as_there p0 mpp-produce "$m" -- sh -c "$be source cat $T/mnt/f" &
+    as c0 mpp-consume "$m" -o /dev/null &
+    pid_of source
+    hang
+    is "$m" input p0 process=cat pid=source "text~/mnt/f \\(fuse.hung at $T/mnt, " "advice~server"
+    kill "$hung"
+    over
+}
+
+@test "input: the producer itself reads from a file system that hangs, and the file is named" {
+    served
+    m=$(small)
+    as_there p0 mpp-produce "$m" "$T/mnt/f" &
+    as c0 mpp-consume "$m" -o /dev/null &
+    wait_for attached 2 "$m"
+    wait_for at c0 "waiting for data" "$m"
+    is "$m" input p0 pid=p0 "text~/mnt/f \\(fuse.hung at $T/mnt, " "advice~server"
+    kill "$hung"
+    over
+}
+
+@test "downstream: a reader becomes another program, and what it had open hangs meanwhile" {
+    served
+    mkfifo go
+    m=$(small)
+    endless "$m" 0
+    # What is closed on the way, by execve(2), asks the server.
+    mpp-consume "$m" | as_there reader perl -e 'open my $f, "+<", "$ENV{MPP_TEST}/mnt/f" or die; <STDIN>; open my $is, ">", "$ENV{MPP_TEST}/is-open"; open my $go, "<", "$ENV{MPP_TEST}/go"; <$go>; exec "cat"' >/dev/null &
+    wait_for test -e is-open
+    hang
+    timeout "$(patient 10)" sh -c 'echo >go'
+    is "$m" downstream c0 pid=reader
+    kill "$hung"
+    over
+}
+
+@test "where there are more descriptors than can be looked at, those that come first are, and the rest is owned up to" {
+    ulimit -n 20000 2>/dev/null || skip "the limit of descriptors cannot be raised"
+    m=$(small)
+    endless "$m" 0
+    perl -e 'open $f[$_], "<", "/dev/null" or die for 1 .. 15000; fork for 1 .. 3; open my $done, ">", "full"; sleep 1000' &
+    wait_for test -e full
+    mpp-consume "$m" | as reader sleep 1000 &
+    is "$m" downstream c0 process=sleep pid=reader
+    run -7 mpp-stat --why --json --for "$patience" "$m"
+    (($(jq '.meshes[0].unseen' <<<"$output") > 0))
+    run -7 mpp-stat --why --for "$patience" "$m"
+    assert_output --partial "not all was seen: "
     over
 }
 
