@@ -491,7 +491,7 @@ static bool told_enough(job *j, int sig)
 /* true: a signal ends us. */
 static bool heard_signal(job *j)
 {
-    int sig = signals_caught();
+    int sig = participant_signal(&j->who);
     if (!sig || j->who.told)
         return false;
     j->who.told = true;

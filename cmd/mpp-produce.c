@@ -346,9 +346,10 @@ static void work(job *j)
     participant *w = &j->who;
     participant_barrier(w);
     while (!w->failed) {
-        if (signals_caught()) {
-            signals_forward(signals_caught());
-            participant_interrupted(w, signals_caught());
+        const int sig = participant_signal(w);
+        if (sig) {
+            signals_forward(sig);
+            participant_interrupted(w, sig);
             return;
         }
         mpp_outcome outcome = mpp_service(w->producer);

@@ -230,10 +230,17 @@ void participant_attach(participant *p, unsigned runs, const char *label)
     all_environment(p->id, (unsigned)p->index, p->of);
 }
 
+int participant_signal(const participant *p)
+{
+    if (signals_continued())
+        mpp_continued(p->producer, p->consumer);
+    return signals_caught();
+}
+
 void participant_barrier(participant *p)
 {
     struct pollfd set = {.fd = signals_fd(), .events = POLLIN};
-    while (p->barrier && !signals_caught() && mpp_barrier(p->producer, p->consumer) == MPP_WOULD_BLOCK)
+    while (p->barrier && !participant_signal(p) && mpp_barrier(p->producer, p->consumer) == MPP_WOULD_BLOCK)
         mpp_wait(p->producer, p->consumer, MPP_WAITING_PEERS, &set, 1, 0);
 }
 

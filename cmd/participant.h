@@ -66,6 +66,8 @@ bool participant_fork(participant *p);
 /* Claim the index, in the lanes of all streams; a failure ends the process, with 0 for a producer that comes when all
  * consumers have finished.  runs: see mpp_attach_options.  label: what is behind us, or NULL. */
 void participant_attach(participant *p, unsigned runs, const char *label);
+/* The signal that ends us, or 0.  A stop that has ended is heard here, too: time-outs begin anew. */
+int participant_signal(const participant *p);
 /* --barrier: until everybody is there, a signal, or a failure. */
 void participant_barrier(participant *p);
 
