@@ -110,7 +110,7 @@ $(units): %: %.o $(helpers) $(lib)
 
 # Replayed, or with FUZZ_MAIN=-fsanitize=fuzzer driven by libFuzzer.
 FUZZ_MAIN := $(B)/tests/fuzz/replay.o
-fuzz_helpers := $(call obj,$(addprefix cmd/,command.c guard.c input.c io.c signals.c slice.c))
+fuzz_helpers := $(call obj,$(addprefix cmd/,command.c guard.c input.c io.c reader.c signals.c slice.c))
 fuzz-programs: $(fuzzers) $(breakers)
 $(fuzzers): %: %.o $(filter %.o,$(FUZZ_MAIN)) $(fuzz_helpers) $(lib)
 	$(call say,LINK,$@)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "mpp.h"
@@ -45,9 +46,9 @@ int io_dup(int from, int to, int flags);
  * that is allowed.  0, or -1 with errno: fd is not open. */
 int io_open(io *o, int fd, io_direction direction);
 
-/* Open a file for reading, without waiting for a FIFO's writer.
+/* Open a file for reading, without waiting for a FIFO's writer, and look at it.
  * 0, or -1 with *err, which names the file. */
-int io_open_file(io *o, const char *name, mpp_error *err);
+int io_open_file(io *o, const char *name, struct stat *st, mpp_error *err);
 
 /* Whether read(2) on o->fd returns at once.  Ask before every read; when false, wait for POLLIN.  (A FIFO that
  * nobody has opened for writing yet would say "end of file" to one who does not ask.)
