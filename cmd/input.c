@@ -357,7 +357,7 @@ static int check_share(const item *it, const struct stat *st, bool sleeps, mpp_e
 static int seek_share(const input *in, const item *it, reader_file *f, mpp_error *err)
 {
     int64_t to;
-    if (it->size > 0 && !in->options.filter)
+    if (it->size > 0)
         f->left = it->size;
     if (!it->cut)
         return 0;
