@@ -330,7 +330,7 @@ changed_while_read() { # ARGUMENTS COMMAND...
     local arguments=$1
     shift
     seq 1000000 >log
-    rm -f go
+    rm -f go out
     mkfifo go
     m=$(mpp-create -r 64K)
     # shellcheck disable=SC2086 # words
