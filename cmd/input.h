@@ -32,21 +32,21 @@ typedef struct input_options {
     const char *filter;      /* every piece goes through this shell command, its name in MPP_FILE; NULL: no */
     bool stdin_null;         /* commands get /dev/null for stdin, as somebody else reads ours */
     bool slice;              /* input_slice() will be called */
+    bool sizes;              /* input_total_size() will be called */
     input_by by;
 } input_options;
 
 typedef struct input_piece {
-    io io;            /* to be read; owned by the input */
+    io io;            /* to be read, which never sleeps; owned by the input */
     int64_t left;     /* bytes to be read from it, counted down by the caller; -1: to its end */
     const char *name; /* for messages; owned by the input */
     command *command; /* the filter or command behind it; NULL: none.  After the end of the data: reap it and
                          see command_ok(), before the next piece is opened */
 } input_piece;
 
-/* Make the list; without files or command it is stdin.  Reads the whole of files0_from, waiting
- * for it (so call it while SIGINT still ends us), and, for
- * slices, takes the sizes of the files, once, so that processes forked from here agree on them.  Opens nothing
- * else.  Everything that options point to is borrowed until input_destroy().
+/* Make the list; without files or command it is stdin.  Reads the whole of files0_from, and takes the sizes of the
+ * files where they are asked for, once, so that processes forked from here agree on them; it waits for all this as long as
+ * it takes, so call it while signals still end us and before anybody waits for us.  Opens nothing else.  Everything that options point to is borrowed until input_destroy().
  * 0, or -1 with *err (MPP_S_USAGE: options that cannot go together). */
 int input_create(const input_options *o, input **in, mpp_error *err);
 void input_destroy(input **in);
@@ -59,15 +59,30 @@ int input_parse_slice(const char *text, unsigned *part, unsigned *parts);
  * 0, or -1 with *err (MPP_S_USAGE: a file that is not regular cannot be cut in ranges). */
 int input_slice(input *in, unsigned part, unsigned parts, const mpp_format *f, uint64_t max_record, mpp_error *err);
 
-/* Close the piece before, and open the next.  1: *piece, valid until the next call; 0: there is none;
- * -1 with *err, which names it. */
-int input_open_next(input *in, input_piece **piece, mpp_error *err);
+/* Once sliced: which files all shares are of, in whatever order they were given, and how they were shared out.  Shares of the
+ * same files fit together only when they were shared out in the same way.  Not sliced: both 0. */
+void input_identity(const input *in, uint32_t *what, uint32_t *how);
 
-/* Consumers have enough: close the piece, stop its command.  What is left is the command, to be reaped by the
+typedef enum input_outcome {
+    INPUT_FAILED = -1, /* *err says which piece, and why */
+    INPUT_NONE = 0,
+    INPUT_OPENED,  /* *piece, valid until the next call */
+    INPUT_OPENING, /* that takes its time: call again once input_fd() is readable */
+} input_outcome;
+
+/* Close the piece before, and open the next. */
+input_outcome input_open_next(input *in, input_piece **piece, mpp_error *err);
+int input_fd(const input *in);
+
+/* After the end of a piece's data, and of the command behind it: did all of it come?
+ * 0, or -1 with *err: it became shorter since it was shared out, or could not be read. */
+int input_ended(input *in, mpp_error *err);
+
+/* Consumers have enough: close the piece, stop its command, give up opening the next.  What is left is the command, to be reaped by the
  * caller (piece->command stays valid), and no further piece until input_rewind(). */
 void input_stop(input *in);
 
-/* Bytes that all pieces together will give, -1 when that cannot be known.  Does not open them. */
+/* Bytes that all pieces together will give, -1 when that cannot be known. */
 int64_t input_total_size(input *in);
 
 /* Whether it can be read a second time: stdin only when it is a regular file, and no FIFO. */

@@ -147,19 +147,19 @@ int io_open(io *o, int fd, io_direction direction)
     return 0;
 }
 
-int io_open_file(io *o, const char *name, mpp_error *err)
+int io_open_file(io *o, const char *name, struct stat *st, mpp_error *err)
 {
     int fd;
-    struct stat st = {0};
     while ((fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) < 0 && errno == EINTR)
         ;
     if (fd < 0)
         return io_error(err, errno, "cannot open '%s'", name);
-    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+    const int failure = fstat(fd, st) < 0 ? errno : S_ISDIR(st->st_mode) ? EISDIR : 0;
+    if (failure) {
         close(fd);
-        return io_error(err, EISDIR, "cannot read '%s'", name);
+        return io_error(err, failure, "cannot read '%s'", name);
     }
-    *o = (io){fd, S_ISFIFO(st.st_mode) ? IO_POLLED : IO_NEVER_BLOCKS};
+    *o = (io){fd, S_ISFIFO(st->st_mode) ? IO_POLLED : IO_NEVER_BLOCKS};
     return 0;
 }
 

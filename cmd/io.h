@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "mpp.h"
@@ -56,9 +57,9 @@ bool io_is_terminal(int fd);
 /* Has the reader of fd gone?  Of a pipe, a socket, a terminal; false for any other file. */
 bool io_abandoned(int fd);
 
-/* Open a file for reading, without waiting for a FIFO's writer.
+/* Open a file for reading, without waiting for a FIFO's writer, and look at it.
  * 0, or -1 with *err, which names the file. */
-int io_open_file(io *o, const char *name, mpp_error *err);
+int io_open_file(io *o, const char *name, struct stat *st, mpp_error *err);
 
 /* Whether read(2) on o->fd returns at once.  Ask before every read; when false, wait for POLLIN.  (A FIFO that
  * nobody has opened for writing yet would say "end of file" to one who does not ask.)

@@ -156,19 +156,29 @@ static bool close_piece(job *j, line *l)
     return false;
 }
 
+/* Has it ended because it was at its end? */
+static bool end_piece(job *j, line *l)
+{
+    mpp_error err;
+    if (input_ended(l->in, &err) == 0)
+        return close_piece(j, l);
+    participant_fail(&j->who, MPP_S_ERROR, &err);
+    return false;
+}
+
 /* The data of the piece has ended: how did the command behind it end? */
 static bool reap_piece(job *j, line *l)
 {
     command *c = l->piece->command;
     if (!c)
-        return close_piece(j, l);
+        return end_piece(j, l);
     if (!command_reap(c)) {
         l->state = LINE_REAPING;
         l->need = NEED_COMMAND;
         return false;
     }
     if (command_ok(c, &j->who.ok))
-        return close_piece(j, l);
+        return end_piece(j, l);
     fail_command(j, l->piece);
     return false;
 }
@@ -217,19 +227,24 @@ static bool read_piece(job *j, line *l)
 static bool open_piece(job *j, line *l)
 {
     mpp_error err;
-    switch (input_open_next(l->in, &l->piece, &err)) {
-    case 1:
-        mpp_producer_command(j->who.producer, l->piece->command ? l->piece->command->pid : 0);
+    input_piece *piece;
+    switch (input_open_next(l->in, &piece, &err)) {
+    case INPUT_OPENED:
+        l->piece = piece;
+        mpp_producer_command(j->who.producer, piece->command ? piece->command->pid : 0);
         return true;
-    case 0:
-        l->piece = NULL;
+    case INPUT_OPENING:
+        l->need = NEED_INPUT;
+        return false;
+    case INPUT_NONE:
         l->state = LINE_IDLE;
         mpp_end(j->who.producer, l->stream);
         return true;
-    default:
-        participant_fail(&j->who, MPP_S_ERROR, &err);
-        return false;
+    case INPUT_FAILED:
+        break;
     }
+    participant_fail(&j->who, MPP_S_ERROR, &err);
+    return false;
 }
 
 static bool stop_piece(line *l)
@@ -312,7 +327,7 @@ static void wait_for_something(job *j)
     for (unsigned i = 0; i < j->who.n_streams; i++) {
         line *l = &j->lines[i];
         if (l->need == NEED_INPUT) {
-            set[n] = (struct pollfd){.fd = l->piece->io.fd, .events = POLLIN};
+            set[n] = (struct pollfd){.fd = l->piece ? l->piece->io.fd : input_fd(l->in), .events = POLLIN};
             participant_first(set, n++, activity != MPP_READING_INPUT);
             activity = MPP_READING_INPUT;
         } else if (l->need == NEED_COMMAND) {
@@ -385,6 +400,7 @@ static void make_input(const job *j, line *l, const named_stream *s)
         .filter = r->filter,
         .stdin_null = w->all || w->n_streams > 1,
         .slice = r->slice || (w->all && (file || (!s->other && !w->rest.command))),
+        .sizes = w->show_progress,
         .by = r->by,
     };
     if (input_create(&o, &l->in, &err) < 0)
@@ -447,6 +463,30 @@ static void register_sources(job *j)
     mpp_producer_count(j->who.producer, j->who.show_progress || j->who.summarize);
 }
 
+/* Do the shares of the others fit to ours?  All lines count as one input, which needs one word of the mesh. */
+static void agree(job *j)
+{
+    participant *w = &j->who;
+    uint32_t what = 0, how = 0;
+    int other = -1;
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        uint32_t line_what, line_how;
+        input_identity(j->lines[i].in, &line_what, &line_how);
+        what = what * 31 + line_what;
+        how = how * 31 + line_how;
+    }
+    for (unsigned i = 0; i < w->n_streams && other < 0; i++)
+        if (j->lines[i].sliced)
+            other = mpp_producer_agree(w->producer, j->lines[i].stream, what ? what : 1, how);
+    if (other >= 0)
+        participant_fail_text(
+            w, MPP_S_ERROR,
+            "%s: its share does not fit to that of producer %d, who found the FILEs of other sizes, or "
+            "shares them out otherwise; they must not change between the starts of the producers: start "
+            "all with one --all, which looks at them once",
+            label(j), other);
+}
+
 static void take_shares(job *j)
 {
     participant *w = &j->who;
@@ -458,6 +498,8 @@ static void take_shares(job *j)
         if (j->lines[i].sliced && input_slice(j->lines[i].in, part, parts, &info->format, info->max_record, &err) < 0)
             participant_fail(w, (int)err.status, &err);
     }
+    if (!w->failed)
+        agree(j);
 }
 
 static int64_t total_size(const job *j)

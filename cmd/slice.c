@@ -81,16 +81,20 @@ typedef struct walk {
 } walk;
 
 /* The first record start at or after x; -1 with errno.  A file that has become shorter than size ends where it
- * ends. */
+ * ends.  The record that byte x - 1 is of ends within max_record bytes, or it is too long: there is no way past it then, and
+ * who reads it reports it. */
 static int64_t start_delimited(const walk *w, int64_t x)
 {
-    for (int64_t at = x - 1; at < w->size;) {
-        ssize_t n = read_at(w->fd, w->block, BLOCK, at);
+    const uint64_t rest = (uint64_t)(w->size - (x - 1));
+    const int64_t end = rest > w->max_record ? x + (int64_t)w->max_record : w->size;
+    for (int64_t at = x - 1; at < end;) {
+        const size_t want = end - at < BLOCK ? (size_t)(end - at) : BLOCK;
+        const ssize_t n = read_at(w->fd, w->block, want, at);
         if (n <= 0)
             return n < 0 ? -1 : w->size;
-        unsigned char *end = memchr(w->block, w->format->delimiter, (size_t)n);
-        if (end)
-            return at + (end - w->block) + 1;
+        const unsigned char *found = memchr(w->block, w->format->delimiter, (size_t)n);
+        if (found)
+            return at + (found - w->block) + 1;
         at += n;
     }
     return w->size;
@@ -157,6 +161,9 @@ int slice_range(int fd, int64_t size, unsigned part, unsigned parts, const mpp_f
         return -1;
     *from = start(&w, 0, slice_cut(size, part, parts));
     *to = *from < 0 ? -1 : start(&w, *from, slice_cut(size, part + 1, parts));
+    if (*to >= 0 &&
+        *to < *from) /* there was no way past a record, which is an earlier share's, but past its end there is */
+        *to = *from;
     int saved = errno;
     free(w.block);
     errno = saved;

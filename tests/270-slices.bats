@@ -239,3 +239,190 @@ shared() { # N-OF-FILES PARTICIPANTS...
 --slice=0/2 --slice-by bytes file fifo|fifo.*--slice-by files
 EOF
 }
+
+@test "files that are made up when they are read have no size: one producer has them whole" {
+    for file in /proc/self/mounts /proc/cpuinfo /sys/kernel/mm/transparent_hugepage/enabled; do
+        [[ -r $file ]] || continue
+        for how in --all '--all --slice-by files'; do
+            m=$(mpp-create -p 3)
+            # shellcheck disable=SC2086 # words
+            mpp-produce "$m" $how "$file" &
+            track
+            mpp-consume "$m" >out
+            all_done
+            assert_equal "$(wc -l <out)" "$(wc -l <"$file")"
+        done
+        m=$(mpp-create -p 3)
+        run -2 mpp-produce "$m" -i 0 --slice-by bytes "$file"
+        assert_output --regexp "cannot cut '$file'.*its size is not known.*--slice-by files"
+        mpp-create --remove "$m"
+    done
+    # A file that is only empty is no error, and its share of a hundred is nothing.
+    : >empty
+    m=$(mpp-create -p 2)
+    mpp-produce "$m" --all --slice-by bytes empty "$BATS_FILE_TMPDIR"/lines.3/* &
+    track
+    mpp-consume "$m" >out
+    all_done
+    perl "$BATS_FILE_TMPDIR/records" lines <out | same - "$BATS_FILE_TMPDIR/lines.3.records"
+}
+
+# Two producers share `log`, which is changed between their starts.
+changed_between() { # HOW COMMAND...
+    local how=$1
+    shift
+    seq 20000 >log
+    m=$(mpp-create -p 2)
+    # shellcheck disable=SC2086 # words
+    mpp-produce "$m" -i 0 $how log 2>0.err &
+    first=$!
+    wait_for attached 1 "$m"
+    "$@"
+    # shellcheck disable=SC2086 # words
+    mpp-produce "$m" -i 1 $how log 2>1.err &
+    second=$!
+    run mpp-consume "$m"
+    local failed=0
+    wait $first || failed=1
+    wait $second || failed=1
+    assert_equal "$failed" $((status > 0))
+}
+
+@test "producers that measure a file for themselves find out when it has changed in between" {
+    changes=('seq 20001 30000 >>log' 'truncate -s 50000 log' 'seq 7 >log')
+    for how in --slice '--slice-by bytes'; do
+        changed_between "$how" eval "${changes[RANDOM % 3]}"
+        assert_equal "$status" 3
+        assert_regex "$(cat 0.err 1.err)" "log.*share does not fit.*--all"
+    done
+    # It has not changed.
+    changed_between --slice true
+    assert_equal "$status" 0
+    assert_equal "$(sort -n <<<"$output" | md5sum)" "$(seq 20000 | md5sum)"
+}
+
+@test "producers that share files out in two ways find out; those that have other files do not care" {
+    seq 20000 >log
+    m=$(mpp-create -p 2)
+    mpp-produce "$m" -i 0 --slice-by files log 2>0.err &
+    first=$!
+    wait_for attached 1 "$m"
+    run mpp-produce "$m" -i 1 --slice-by bytes log
+    assert_failure
+    fails $first
+    # Whoever has a whole file has it whole, whatever it has become.
+    changed_between '--slice-by files' eval 'seq 20001 30000 >>log'
+    assert_equal "$status" 0
+    seq 10 >a
+    seq 11 20 >b
+    m=$(mpp-create -p 2)
+    mpp-produce "$m" -i 0 --slice=0/1 a &
+    track
+    mpp-produce "$m" -i 1 --slice=0/1 b &
+    track
+    run -0 mpp-consume "$m"
+    all_done
+    assert_equal "$(sort -n <<<"$output")" "$(seq 20)"
+}
+
+# The first record of a producer is taken; then COMMAND is done; then the rest is taken.
+changed_while_read() { # ARGUMENTS COMMAND...
+    local arguments=$1
+    shift
+    seq 1000000 >log
+    rm -f go out
+    mkfifo go
+    m=$(mpp-create -r 64K)
+    # shellcheck disable=SC2086 # words
+    mpp-produce "$m" $arguments 2>p.err &
+    producer=$!
+    mpp-consume "$m" -- sh -c 'head -c 1000; read x <go; exec cat' >out 2>c.err &
+    consumer=$!
+    wait_for test -s out
+    "$@"
+    echo >go
+    exits "${expected:-0}" $producer
+}
+
+@test "a file that becomes shorter than what was shared out is an error, after what there was" {
+    for arguments in '--all log' '--all --slice-by bytes log' '--all --slice-by bytes --filter cat log'; do
+        expected=1 changed_while_read "$arguments" truncate -s 3000003 log
+        exits 3 $consumer
+        assert_regex "$(<p.err)" "'log' became shorter while it was read: 3888893 bytes are missing"
+        # Whole lines from the first on.
+        same out <(seq "$(wc -l <out)")
+        (($(wc -l <out) > 100))
+    done
+    # Without shares it is read to its end, as cat does.
+    changed_while_read log truncate -s 3000000 log
+    exits 0 $consumer
+    changed_while_read log eval 'seq 1000001 1000010 >>log'
+    exits 0 $consumer
+    same out <(seq 1000010)
+    # What was added after the shares were made is in none.
+    changed_while_read '--all log' eval 'seq 1000001 1000010 >>log'
+    exits 0 $consumer
+    same out <(seq 1000000)
+}
+
+@test "what is no longer the file that was shared out is an error" {
+    seq 1000 >log
+    seq 1000 >other
+    for change in 'mv other log' 'rm log'; do
+        m=$(mpp-create -p 2)
+        mpp-produce "$m" --all log 2>p.err &
+        producer=$!
+        wait_for attached 2 "$m"
+        eval "$change"
+        run mpp-consume "$m"
+        assert_failure
+        fails $producer
+        assert_regex "$(<p.err)" "'log'( is another file than when the shares were made|: No such file)"
+    done
+    mkdir directory
+    m=$(mpp-create -p 2)
+    run -1 mpp-produce "$m" -i 0 --slice directory
+    assert_output --partial "'directory': Is a directory"
+    mpp-create --remove "$m"
+}
+
+@test "a file without a delimiter: the share that it begins in reports it, soon; and everybody is heard meanwhile" {
+    truncate -s 1T sparse
+    for how in --all '-i 0 --slice=0/2 --slice-by bytes'; do
+        m=$(mpp-create -p "$([[ $how == --all ]] && echo 2 || echo 1)" --max-record 1M)
+        # shellcheck disable=SC2086 # words
+        mpp-produce "$m" $how sparse 2>p.err &
+        producer=$!
+        run mpp-consume "$m"
+        assert_failure
+        fails $producer
+        assert_regex "$(<p.err)" "sparse: the record at offset 0 .*--max-record of 1048576"
+    done
+    # A terabyte of empty records: the middle is searched for from the start.
+    for event in TERM enough remove; do
+        m=$(mpp-create -p 1 --length-prefixed u32le)
+        mpp-produce "$m" --slice=1/2 --slice-by bytes sparse 2>p.err &
+        producer=$!
+        rm -f go
+        mkfifo go
+        mpp-consume "$m" -- sh -c 'read x <go' 2>c.err &
+        consumer=$!
+        wait_for doing 1 "reading its input" "$m"
+        begin=${EPOCHREALTIME/./}
+        case $event in
+        TERM) kill "$producer" ;;
+        enough) echo >go ;;
+        remove) mpp-create --remove "$m" & ;;
+        esac
+        status=0
+        wait "$producer" || status=$?
+        echo "$event: $(((${EPOCHREALTIME/./} - begin) / 1000)) ms, status $status"
+        ((${EPOCHREALTIME/./} - begin < 2000000 * slower))
+        case $event in
+        TERM) assert_equal "$status" 143 ;;
+        enough) assert_equal "$status" 0 ;;
+        remove) assert_equal "$status" 6 ;;
+        esac
+        wait "$consumer" || true
+    done
+}

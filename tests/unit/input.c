@@ -229,6 +229,14 @@ static void shuffle(const char *names[], size_t n)
 
 /* ---- reading as a producer does -------------------------------------------------------------------- */
 
+static input_outcome open_next(input *in, input_piece **piece, mpp_error *err)
+{
+    input_outcome outcome;
+    while ((outcome = input_open_next(in, piece, err)) == INPUT_OPENING)
+        poll(&(struct pollfd){input_fd(in), POLLIN, 0}, 1, -1);
+    return outcome;
+}
+
 /* A file or a filter's pipe; the test may block. */
 static void read_piece(input_piece *p, bytes *b)
 {
@@ -264,11 +272,12 @@ static bool read_input(input *in, const mpp_format *f, bytes *b)
 {
     input_piece *piece;
     mpp_error err;
-    int opened;
-    while ((opened = input_open_next(in, &piece, &err)) > 0) {
+    input_outcome opened;
+    while ((opened = open_next(in, &piece, &err)) > 0) {
         bytes part = {0};
         read_piece(piece, &part);
-        bool good = whole_records(&part, f) && (!piece->command || ended_well(piece->command));
+        bool good =
+            whole_records(&part, f) && (!piece->command || ended_well(piece->command)) && input_ended(in, &err) == 0;
         append(b, part.data, part.n);
         clear(&part);
         if (!good) {
@@ -388,11 +397,12 @@ static void count_pieces(const char *const names[], size_t n, unsigned pieces[2]
         input_options o = {.files = names, .n_files = n, .slice = true};
         input *in;
         input_piece *piece;
+        mpp_error err;
         pieces[part] = 0;
         if (input_create(&o, &in, NULL) < 0)
             continue;
         if (input_slice(in, part, 2, &formats[0].format, MAX_RECORD, NULL) == 0)
-            while (input_open_next(in, &piece, NULL) > 0)
+            while (open_next(in, &piece, &err) > 0)
                 pieces[part]++;
         input_destroy(&in);
     }
@@ -439,7 +449,7 @@ static void refused(const input_options *o, mpp_status status, const char *text,
     mpp_error err = {0};
     bool failed = input_create(o, &in, &err) < 0 ||
                   (o->slice && input_slice(in, 0, 3, &formats[0].format, MAX_RECORD, &err) < 0) ||
-                  input_open_next(in, &piece, &err) < 0;
+                  open_next(in, &piece, &err) < 0;
     ok(failed && err.status == status && strstr(err.text, text), "%s: %s", what, err.text);
     if (in)
         input_destroy(&in);
@@ -544,13 +554,13 @@ static void test_stdin(void)
     close(ends[0]);
     input_create(&(input_options){0}, &in, NULL);
     input_piece *piece;
-    ok(input_open_next(in, &piece, &err) == 1 && fcntl(0, F_GETFL) & O_NONBLOCK, "a piped stdin does not block");
+    ok(open_next(in, &piece, &err) == 1 && fcntl(0, F_GETFL) & O_NONBLOCK, "a piped stdin does not block");
     char text[16];
     ok(read(piece->io.fd, text, sizeof text) == 6 && read(piece->io.fd, text, 1) < 0 && errno == EAGAIN,
        "it has what is there and then says so");
     ok(!input_rewindable(in) && input_rewind(in, &err) < 0, "it is not read twice");
     input_stop(in);
-    ok(input_open_next(in, &piece, &err) == 0, "when it was stopped there is nothing more");
+    ok(open_next(in, &piece, &err) == 0, "when it was stopped there is nothing more");
     ok(poll(&(struct pollfd){ends[1], POLLOUT, 0}, 1, 0) == 1 && write(ends[1], "x", 1) < 0 && errno == EPIPE,
        "its writer sees that it was closed");
     input_destroy(&in);
