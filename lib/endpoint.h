@@ -111,7 +111,7 @@ static inline bool endpoint_must_return(const endpoint *e)
 /* Ring those again whose bell is owed. */
 void endpoint_pay(endpoint *e);
 
-/* Is every participant there, or has it been?  If not, we are rung when one comes. */
+/* Is every participant there, or has it been, or is the mesh closed?  If not, we are rung when that changes. */
 bool endpoint_everybody(endpoint *e);
 
 /* Publish what we do; waits_for: the index + 1 of a peer that we wait for in that lane, or 0. */

@@ -611,7 +611,12 @@ static void sockets_remove(void *arg)
 
 bool mesh_unlink(mpp_mesh *m)
 {
-    return segment_unlink(m->segment, m->id, sockets_remove, m);
+    if (!segment_unlink(m->segment, m->id, sockets_remove, m))
+        return false;
+    const int saved = errno;
+    rmdir(m->socket_dir); /* who attached meanwhile had a socket there, and may have left before the name went */
+    errno = saved;
+    return true;
 }
 
 doorbell_outcome mesh_ring(const mpp_mesh *m, unsigned number, int from)

@@ -442,8 +442,9 @@ int mpp_consumer_fd(const mpp_consumer *c);
 bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity);
 void mpp_disarm(mpp_producer *p, mpp_consumer *c);
 
-/* Is every participant of the mesh there, or has it been?  MPP_WOULD_BLOCK: not yet, and mpp_wait() returns when they
- * are; MPP_GONE.  p or c may be NULL. */
+/* Is every participant of the mesh there, or has it been?  MPP_OK also when every consumer has finished: nobody needs
+ * to come then, and mpp_service() says MPP_CLOSED.  MPP_WOULD_BLOCK: not yet, and mpp_wait() returns when they are;
+ * MPP_GONE.  p or c may be NULL. */
 mpp_outcome mpp_barrier(mpp_producer *p, mpp_consumer *c);
 
 /* Sleep until something that said MPP_WOULD_BLOCK is worth another try, a consumer asks or cancels, the mesh is
