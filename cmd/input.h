@@ -45,8 +45,9 @@ typedef struct input_piece {
 } input_piece;
 
 /* Make the list; without files or command it is stdin.  Reads the whole of files0_from, and takes the sizes of the
- * files where they are asked for, once, so that processes forked from here agree on them; it waits for all this as long as
- * it takes, so call it while signals still end us and before anybody waits for us.  Opens nothing else.  Everything that options point to is borrowed until input_destroy().
+ * files where they are asked for, once, so that processes forked from here agree on them; it waits for all this as
+ * long as it takes, so call it while signals still end us and before anybody waits for us.  Opens nothing else.
+ * Everything that options point to is borrowed until input_destroy().
  * 0, or -1 with *err (MPP_S_USAGE: options that cannot go together). */
 int input_create(const input_options *o, input **in, mpp_error *err);
 void input_destroy(input **in);
@@ -59,8 +60,8 @@ int input_parse_slice(const char *text, unsigned *part, unsigned *parts);
  * 0, or -1 with *err (MPP_S_USAGE: a file that is not regular cannot be cut in ranges). */
 int input_slice(input *in, unsigned part, unsigned parts, const mpp_format *f, uint64_t max_record, mpp_error *err);
 
-/* Once sliced: which files all shares are of, in whatever order they were given, and how they were shared out.  Shares of the
- * same files fit together only when they were shared out in the same way.  Not sliced: both 0. */
+/* Once sliced: which files all shares are of, in whatever order they were given, and how they were shared out.
+ * Shares of the same files fit together only when they were shared out in the same way.  Not sliced: both 0. */
 void input_identity(const input *in, uint32_t *what, uint32_t *how);
 
 typedef enum input_outcome {
@@ -78,8 +79,8 @@ int input_fd(const input *in);
  * 0, or -1 with *err: it became shorter since it was shared out, or could not be read. */
 int input_ended(input *in, mpp_error *err);
 
-/* Consumers have enough: close the piece, stop its command, give up opening the next.  What is left is the command, to be reaped by the
- * caller (piece->command stays valid), and no further piece until input_rewind(). */
+/* Consumers have enough: close the piece, stop its command, give up opening the next.  What is left is the command,
+ * to be reaped by the caller (piece->command stays valid), and no further piece until input_rewind(). */
 void input_stop(input *in);
 
 /* Bytes that all pieces together will give, -1 when that cannot be known. */

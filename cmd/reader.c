@@ -49,7 +49,8 @@ static int say(int to, const void *data, size_t n, int fd)
     return sent < 0 ? -1 : 0;
 }
 
-/* A whole message: its length; -1 with errno, EMFILE where there was no room for its descriptor.  *fd: -1 where none came. */
+/* A whole message: its length; -1 with errno, EMFILE where there was no room for its descriptor.
+ * *fd: -1 where none came. */
 static ssize_t hear(int from, void *data, size_t n, int *fd, int flags)
 {
     control c = {0};

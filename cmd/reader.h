@@ -1,10 +1,10 @@
 /* reader.h - a process of ours that opens inputs, and reads those that may keep a reader waiting
  *
  * A file's kind does not say how long a call takes: the server of a network or FUSE file system may hang in open(2),
- * read(2) and close(2) of a regular file, a device may ignore O_NONBLOCK, and the search for a share's boundary may read
- * for hours.  So the reader makes these calls, and the loop goes on listening.  It is a process, not a thread: one whose
- * call on a FUSE file system hangs ends when the server answers and not before, whatever signal it gets, and its process
- * with it.
+ * read(2) and close(2) of a regular file, a device may ignore O_NONBLOCK, and the search for a share's boundary may
+ * read for hours.  So the reader makes these calls, and the loop goes on listening.  It is a process, not a thread:
+ * one whose call on a FUSE file system hangs ends when the server answers and not before, whatever signal it gets,
+ * and its process with it.
  *
  * It hands over a descriptor whose read(2) never sleeps: the file itself, or a pipe into which it copies the file.  It
  * holds nothing open but that, does what it is asked one after the other, and goes when we go.
@@ -29,8 +29,8 @@ typedef struct reader_file {
     bool copied;  /* by the reader, which counts the bytes: a pipe is handed over */
 } reader_file;
 
-/* Made in the reader, which is a copy of us as we were at the first request: open input `which`; given: the descriptor that
- * came with the request, or -1.  0, or -1 with *err.  Both descriptors are the reader's to close. */
+/* Made in the reader, which is a copy of us as we were at the first request: open input `which`; given: the
+ * descriptor that came with the request, or -1.  0, or -1 with *err.  Both descriptors are the reader's to close. */
 typedef int (*reader_open)(const void *arg, size_t which, int given, reader_file *f, mpp_error *err);
 
 typedef struct reader {
@@ -53,8 +53,8 @@ int reader_ask(reader *r, reader_open open, const void *arg, size_t which, const
 /* 1: *f, whose descriptor is ours; 0: not yet, poll r->fd; -1 with *err: what is wrong with the input. */
 int reader_answer(reader *r, reader_file *f, mpp_error *err);
 
-/* Why did what is copied end?  0, with the bytes in *missing that were to come and are not there; or -1 with *err: it could
- * not be read, or the reader has died.  What is not copied, or not to its end yet, ends well. */
+/* Why did what is copied end?  0, with the bytes in *missing that were to come and are not there; or -1 with *err: it
+ * could not be read, or the reader has died.  What is not copied, or not to its end yet, ends well. */
 int reader_ended(reader *r, int64_t *missing, mpp_error *err);
 
 /* What was asked for is not wanted any more.  A reader that is not at rest is ended. */
@@ -69,8 +69,8 @@ void reader_end(reader *r);
  * /dev/null, zero, full, urandom.  May itself sleep. */
 bool reader_sleeps(int fd, const struct stat *st);
 
-/* Is this a regular file of which st_size tells the size?  Not one of /proc, sysfs and their like, which are made up when
- * they are read; their size may say 0, or a page.  May sleep. */
+/* Is this a regular file of which st_size tells the size?  Not one of /proc, sysfs and their like, which are made up
+ * when they are read; their size may say 0, or a page.  May sleep. */
 bool reader_sized(const char *name, const struct stat *st);
 
 #endif

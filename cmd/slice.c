@@ -81,8 +81,8 @@ typedef struct walk {
 } walk;
 
 /* The first record start at or after x; -1 with errno.  A file that has become shorter than size ends where it
- * ends.  The record that byte x - 1 is of ends within max_record bytes, or it is too long: there is no way past it then, and
- * who reads it reports it. */
+ * ends.  The record that byte x - 1 is of ends within max_record bytes, or it is too long: there is no way past it
+ * then, and who reads it reports it. */
 static int64_t start_delimited(const walk *w, int64_t x)
 {
     const uint64_t rest = (uint64_t)(w->size - (x - 1));

@@ -24,8 +24,8 @@ int64_t slice_cut(int64_t size, unsigned part, unsigned parts);
 
 /* The records of the file that start in [slice_cut(part), slice_cut(part + 1)): they are in [*from, *to).
  * fd: for pread(2); its offset stays.  size: the file's, as all participants know it.  max_record: bytes, framing
- * not counted.  A record that is longer is whole in the share that it starts in, which goes to the end of the file where
- * the end of the record is not looked for any further; so who reads that share comes to it, and never past it.
+ * not counted.  A record that is longer is whole in the share that it starts in, which goes to the end of the file
+ * where the end of the record is not looked for any further; so who reads that share comes to it, and never past it.
  * 0, or -1 with errno. */
 int slice_range(int fd, int64_t size, unsigned part, unsigned parts, const mpp_format *f, uint64_t max_record,
                 int64_t *from, int64_t *to);

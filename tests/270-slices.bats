@@ -329,7 +329,7 @@ changed_between() { # HOW COMMAND...
 changed_while_read() { # ARGUMENTS COMMAND...
     local arguments=$1
     shift
-    seq 1000000 >log
+    seq 2000000 >log
     rm -f go out
     mkfifo go
     m=$(mpp-create -r 64K)
@@ -346,23 +346,23 @@ changed_while_read() { # ARGUMENTS COMMAND...
 
 @test "a file that becomes shorter than what was shared out is an error, after what there was" {
     for arguments in '--all log' '--all --slice-by bytes log' '--all --slice-by bytes --filter cat log'; do
-        expected=1 changed_while_read "$arguments" truncate -s 3000003 log
+        expected=1 changed_while_read "$arguments" truncate -s 10000003 log
         exits 3 $consumer
-        assert_regex "$(<p.err)" "'log' became shorter while it was read: 3888893 bytes are missing"
+        assert_regex "$(<p.err)" "'log' became shorter while it was read: 4888893 bytes are missing"
         # Whole lines from the first on.
         same out <(seq "$(wc -l <out)")
         (($(wc -l <out) > 100))
     done
     # Without shares it is read to its end, as cat does.
-    changed_while_read log truncate -s 3000000 log
+    changed_while_read log truncate -s 10000000 log
     exits 0 $consumer
-    changed_while_read log eval 'seq 1000001 1000010 >>log'
+    changed_while_read log eval 'seq 2000001 2000010 >>log'
     exits 0 $consumer
-    same out <(seq 1000010)
+    same out <(seq 2000010)
     # What was added after the shares were made is in none.
-    changed_while_read '--all log' eval 'seq 1000001 1000010 >>log'
+    changed_while_read '--all log' eval 'seq 2000001 2000010 >>log'
     exits 0 $consumer
-    same out <(seq 1000000)
+    same out <(seq 2000000)
 }
 
 @test "what is no longer the file that was shared out is an error" {

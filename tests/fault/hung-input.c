@@ -1,9 +1,9 @@
 /* hung-input.c - files on a file system whose server does not answer, or answers wrongly
  *
- * The server is part of this program and speaks FUSE.  Shows: whatever mpp-produce does with such a file, it ends within
- * 50 ms when it gets SIGTERM, when consumers have enough, when a consumer dies, another producer fails, or the mesh is
- * removed, and everybody has the exit status that tells so; no process is left once the server has gone; and what is read
- * is every byte of it, or an error.  Nothing is random. */
+ * The server is part of this program and speaks FUSE.  Shows: whatever mpp-produce does with such a file, it ends
+ * within 50 ms when it gets SIGTERM, when consumers have enough, when a consumer dies, another producer fails, or the
+ * mesh is removed, and everybody has the exit status that tells so; no process is left once the server has gone; and
+ * what is read is every byte of it, or an error.  Nothing is random. */
 #include "harness.h"
 #include "stage.h"
 

@@ -347,7 +347,8 @@ static void test_formats(void)
             corpus files;
             make_corpus(&files, &formats[f].format, counts[c], "", counts[c] < 10);
             for (unsigned b = 0; b < 3; b++) {
-                unsigned wrong = wrong_parts(&files, &by[b], &formats[f].format, 1);
+                const unsigned step = counts[c] < 10 ? 3 : 5; /* each share has a process that opens its files */
+                unsigned wrong = wrong_parts(&files, &by[b], &formats[f].format, step);
                 ok(wrong == 0, "%s, %zu files, %s: 1 to 16 shares are all of it, once", formats[f].name, counts[c],
                    words[b]);
                 if (wrong)
@@ -372,7 +373,7 @@ static void test_one_long_record(void)
             abort();
         write_file(c.names[0], &b);
         c.all = b;
-        ok(wrong_parts(&c, &(slicing){.by = INPUT_BY_BYTES}, &formats[f].format, 1) == 0,
+        ok(wrong_parts(&c, &(slicing){.by = INPUT_BY_BYTES}, &formats[f].format, 3) == 0,
            "%s: a record longer than a slice is in one of them", formats[f].name);
         remove_corpus(&c);
     }
@@ -581,6 +582,45 @@ static void test_stdin(void)
     close(saved);
 }
 
+/* What is measured is what is read. */
+static void test_changed(void)
+{
+    char name[64], other[64];
+    snprintf(name, sizeof name, "%s/log", directory);
+    snprintf(other, sizeof other, "%s/other", directory);
+    const char *names[] = {name};
+    const input_options o = {.files = names, .n_files = 1, .slice = true};
+    uint32_t what[2], how[2];
+    input *in;
+    input_piece *piece;
+    mpp_error err = {.text = ""};
+    for (unsigned i = 0; i < 2; i++) {
+        write_file(name, &(bytes){"one\ntwo\nsix\n", i ? 12 : 8, 0});
+        input_create(&o, &in, NULL);
+        input_slice(in, i, 2, &formats[0].format, MAX_RECORD, NULL);
+        input_identity(in, &what[i], &how[i]);
+        input_destroy(&in);
+    }
+    ok(what[0] == what[1] && what[0] && how[0] != how[1], "shares of a file that has grown do not fit together");
+    input_create(&o, &in, NULL);
+    input_slice(in, 0, 1, &formats[0].format, MAX_RECORD, NULL);
+    write_file(name, &(bytes){"one\n", 4, 0});
+    bytes got = {0};
+    ok(open_next(in, &piece, &err) == INPUT_OPENED && piece->left == 12, "a share is as long as it was measured");
+    read_piece(piece, &got);
+    ok(got.n == 4 && input_ended(in, &err) < 0 && strstr(err.text, "8 bytes are missing"), "it is shorter: %s",
+       err.text);
+    clear(&got);
+    input_destroy(&in);
+    input_create(&o, &in, NULL);
+    input_slice(in, 0, 1, &formats[0].format, MAX_RECORD, NULL);
+    write_file(other, &(bytes){"one\n", 4, 0});
+    rename(other, name);
+    ok(open_next(in, &piece, &err) == INPUT_FAILED && strstr(err.text, "another file"), "it is another: %s", err.text);
+    input_destroy(&in);
+    unlink(name);
+}
+
 static void test_parse(void)
 {
     unsigned k, n;
@@ -607,6 +647,7 @@ int main(void)
     test_no_command();
     test_list_and_runs();
     test_stdin();
+    test_changed();
     test_parse();
     rmdir(directory);
     return done_testing();
