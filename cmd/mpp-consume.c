@@ -391,19 +391,24 @@ static void begin_asking(job *j)
     j->asking = true;
 }
 
+/* The mesh has failed.  What was published before is ours, so an output that opens without waiting for anybody gets the
+ * time to, on a busy machine too; not so one that a file system, or a FIFO's reader, keeps waiting. */
 static void give_up_in_time(job *j)
 {
-    enum { SOON = 25000000 };
     mpp_error cause;
-    if (!j->give_up_at && mpp_mesh_cause(j->who.mesh, &cause))
-        j->give_up_at = mpp_now() + SOON;
-    if (j->give_up_at && mpp_now() >= j->give_up_at)
+    bool unread = false;
+    if (!mpp_mesh_cause(j->who.mesh, &cause))
+        return;
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        unread |= sink_unread(&j->sinks[i]);
+    if (!j->give_up_at)
+        j->give_up_at = mpp_now() + INT64_C(1000000000);
+    if (unread || mpp_now() >= j->give_up_at)
         give_up_lines(j);
 }
 
 /* May we ask?  Not before every output is open, so that producers have nothing to do for one that never will be, nor,
- * with --barrier, before everybody is there.  A mesh that fails meanwhile ends us, but not at once: what was published
- * before is ours, and an output that opens without waiting for anybody soon is open. */
+ * with --barrier, before everybody is there. */
 static bool may_ask(job *j)
 {
     bool ready = true;

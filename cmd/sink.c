@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 enum { LINGER_MS = 100 };
 
 struct sink_opening {
-    char *name; /* NULL: standard output */
+    char *name;          /* NULL: standard output */
+    _Atomic bool unread; /* it is a FIFO, whose reader we wait for */
     io out;
     int failure; /* errno, 0: it is open */
     dev_t device;
@@ -28,13 +30,16 @@ static void init(sink *s, const char *name)
 /* ---- opening ------------------------------------------------------------------------------------ */
 
 /* A FIFO that nobody reads yet refuses who does not want to wait. */
-static int open_output(const char *name)
+static int open_output(sink_opening *o)
 {
     enum { FLAGS = O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC };
     int fd;
-    while ((fd = open(name, FLAGS | O_CREAT | O_NONBLOCK, 0666)) < 0 && errno == EINTR)
+    while ((fd = open(o->name, FLAGS | O_CREAT | O_NONBLOCK, 0666)) < 0 && errno == EINTR)
         ;
-    if (fd < 0 && errno == ENXIO && (fd = open(name, FLAGS)) >= 0)
+    if (fd >= 0 || errno != ENXIO)
+        return fd;
+    atomic_store(&o->unread, true);
+    if ((fd = open(o->name, FLAGS)) >= 0)
         fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK);
     return fd;
 }
@@ -59,7 +64,7 @@ static void open_it(const errand *self, void *arg)
 {
     sink_opening *o = arg;
     (void)self;
-    const int fd = o->name ? open_output(o->name) : STDOUT_FILENO;
+    const int fd = o->name ? open_output(o) : STDOUT_FILENO;
     if (fd < 0 || io_open(&o->out, fd, IO_WRITE) < 0 || (o->name && take_file(o) < 0))
         o->failure = errno;
 }
@@ -140,6 +145,11 @@ int sink_open_file(sink *s, const char *name, mpp_error *err)
 {
     init(s, name);
     return begin_opening(s, name, err);
+}
+
+bool sink_unread(const sink *s)
+{
+    return s->state == SINK_OPENING && atomic_load(&s->opening->unread);
 }
 
 static bool shared(const sink *sinks, unsigned n, const sink *s)

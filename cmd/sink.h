@@ -49,6 +49,9 @@ int sink_open_file(sink *s, const char *name, mpp_error *err);
 /* argv, or a shell command.  -1 with *err.  That it cannot be executed is seen by sink_look(): status 126 or 127. */
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err);
 
+/* Is it a FIFO that nobody reads yet? */
+bool sink_unread(const sink *s);
+
 /* When all of n sinks are open, and nothing is written yet: a file that another process writes breaks its sink, one
  * that another of these sinks has locked does not. */
 void sink_settle(sink *sinks, unsigned n);

@@ -199,6 +199,8 @@ of its own"
     m=$(mpp-create)
     run -1 --separate-stderr mpp-consume "$m" -o "no/$name"
     assert_regex "$stderr" $'no/a\\?\\[31mb\\?c\\?\\?d\xc3\xa9'
+    mpp-create --remove "$m"
+    m=$(mpp-create)
     run -2 --separate-stderr mpp-consume "$m" --stream "$name"
     [[ $stderr != *[$'\e\x7f']* ]] || fail "$stderr"
     mpp-create --remove "$m"
