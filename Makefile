@@ -5,6 +5,7 @@
 #   make soak          the tests that draw at random, again and again: T=SECONDS
 #   make coverage      which branches the tests take; TESTS as above
 #   make analyze       what takes longer than lint: gcc -fanalyzer, clang-tidy, and valgrind over the unit tests
+#   make portable      other ways to build, and other machines, without a warning: WHAT=s390x for one
 #   make demo          a shuffle and a gather on this machine's own data
 #   make bench         how fast, beside other ways; QUICK=1 in a minute, WHAT=scale by size, BENCH_JSON=FILE
 #   make install       under DESTDIR and PREFIX; uninstall takes the same away again
@@ -16,7 +17,7 @@
 #   SAN=address,undefined    with sanitizers, or SAN=thread; each has a build directory of its own
 #   CC=clang                 another compiler; so has this
 #   WERROR=1                 warnings are errors (also when CI=true)
-#   CFLAGS CPPFLAGS LDFLAGS LDLIBS  are yours
+#   CFLAGS CPPFLAGS LDFLAGS LDLIBS  are yours, on the command line as well: nothing of ours is in them
 
 VERSION := 0.1.0
 
@@ -70,7 +71,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 .SUFFIXES:
 .SECONDARY: $(all_obj)
 .PHONY: all unit benches check demo bench install uninstall clean format lint setup
-.PHONY: soak coverage analyze
+.PHONY: soak coverage analyze portable
 .PHONY: fuzz fuzz-programs fuzz-replay
 
 all: $(lib) $(tools) $(manuals) $(header)
@@ -206,6 +207,9 @@ coverage:
 analyze: all unit
 	$(Q)scripts/setup --lint
 	$(Q)MPP_B='$(abspath $(B))' scripts/analyze
+
+portable:
+	$(Q)scripts/portable $(WHAT)
 
 # What takes hostile input is tried under sanitizers, whatever the rest is built with.
 replay_b := $(if $(findstring address,$(SAN)),$(B),build-replay$(addprefix -,$(compiler)))
