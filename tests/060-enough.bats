@@ -91,7 +91,8 @@ enough() { # P ARGS...
 
 @test "of several consumers, one that has enough does not disturb the others" {
     m=$(mpp-create -c 3)
-    seq 300000 | mpp-produce "$m" &
+    # More for each than a pipe holds: the one whose reader leaves has to notice.
+    seq 1500000 | mpp-produce "$m" &
     p=$!
     mpp-consume "$m" -i 0 >out.0 &
     cs=($!)
@@ -99,9 +100,9 @@ enough() { # P ARGS...
     cs+=($!)
     mpp-consume "$m" -i 1 2>c.err | head -n 2 >out.1
     all_well $p "${cs[@]}"
-    same out.0 <(seq 1 3 300000)
+    same out.0 <(seq 1 3 1500000)
     same out.1 <(printf '%s\n' 2 5)
-    same out.2 <(seq 3 3 300000)
+    same out.2 <(seq 3 3 1500000)
     # It says so, as what the others got is not the whole either.
     one_line_of mpp-consume "$(<c.err)"
     grep -q '[0-9]' c.err
