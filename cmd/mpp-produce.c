@@ -74,7 +74,7 @@ typedef enum line_state {
     LINE_STOPPING, /* consumers have enough; the command is being ended */
 } line_state;
 
-typedef enum line_need { NEED_NOTHING, NEED_INPUT, NEED_SPACE, NEED_COMMAND } line_need;
+typedef enum line_need { NEED_NOTHING, NEED_INPUT, NEED_READER, NEED_SPACE, NEED_COMMAND } line_need;
 
 typedef struct line {
     unsigned stream;
@@ -160,9 +160,15 @@ static bool close_piece(job *j, line *l)
 static bool end_piece(job *j, line *l)
 {
     mpp_error err;
-    if (input_ended(l->in, &err) == 0)
+    const int ended = input_ended(l->in, &err);
+    if (ended == 0)
         return close_piece(j, l);
-    participant_fail(&j->who, MPP_S_ERROR, &err);
+    if (ended < 0) {
+        participant_fail(&j->who, MPP_S_ERROR, &err);
+    } else {
+        l->state = LINE_REAPING;
+        l->need = NEED_READER;
+    }
     return false;
 }
 
@@ -234,7 +240,7 @@ static bool open_piece(job *j, line *l)
         mpp_producer_command(j->who.producer, piece->command ? piece->command->pid : 0);
         return true;
     case INPUT_OPENING:
-        l->need = NEED_INPUT;
+        l->need = NEED_READER;
         return false;
     case INPUT_NONE:
         l->state = LINE_IDLE;
@@ -326,8 +332,9 @@ static void wait_for_something(job *j)
     int64_t deadline = progress_next(&j->who.progress);
     for (unsigned i = 0; i < j->who.n_streams; i++) {
         line *l = &j->lines[i];
-        if (l->need == NEED_INPUT) {
-            set[n] = (struct pollfd){.fd = l->piece ? l->piece->io.fd : input_fd(l->in), .events = POLLIN};
+        if (l->need == NEED_INPUT || l->need == NEED_READER) {
+            const int fd = l->need == NEED_INPUT ? l->piece->io.fd : input_fd(l->in);
+            set[n] = (struct pollfd){.fd = fd, .events = POLLIN};
             participant_first(set, n++, activity != MPP_READING_INPUT);
             activity = MPP_READING_INPUT;
         } else if (l->need == NEED_COMMAND) {

@@ -112,6 +112,24 @@ static void copy(reader_file *f, int to, answer *a)
     }
 }
 
+/* What could not even be told ends the reader: that is told by its socket. */
+static void answer_without(const answer *a)
+{
+    if (say(SOCKET, a, sizeof *a, -1) < 0)
+        _exit(1);
+}
+
+/* A descriptor may be one too many, for the user's or the system's limit.  false: then that is the answer. */
+static bool answer_with(answer *a, int fd)
+{
+    if (say(SOCKET, a, sizeof *a, fd) == 0)
+        return true;
+    a->failed = true;
+    io_error(&a->err, errno, "cannot hand over what was opened");
+    answer_without(a);
+    return false;
+}
+
 /* The end is told before it is seen in the pipe; and the file is closed last, as that may sleep, too. */
 static void answer_with_copy(reader_file *f)
 {
@@ -120,14 +138,16 @@ static void answer_with_copy(reader_file *f)
     if (pipe2(ends, O_CLOEXEC) < 0) {
         a.failed = true;
         io_error(&a.err, errno, "cannot make a pipe");
-        say(SOCKET, &a, sizeof a, -1);
+        answer_without(&a);
     } else {
         io_enlarge(ends[1]);
-        say(SOCKET, &a, sizeof a, ends[0]);
+        const bool told = answer_with(&a, ends[0]);
         close(ends[0]);
-        a.end = true;
-        copy(f, ends[1], &a);
-        say(SOCKET, &a, sizeof a, -1);
+        if (told) {
+            a.end = true;
+            copy(f, ends[1], &a);
+            answer_without(&a);
+        }
         close(ends[1]);
     }
     close(f->io.fd);
@@ -138,12 +158,12 @@ static void answer_request(reader_open open_input, const void *arg, size_t which
     reader_file f = {.io = IO_INIT, .left = -1};
     answer a = {.failed = true};
     if (open_input(arg, which, given, &f, &a.err) < 0) {
-        say(SOCKET, &a, sizeof a, -1);
+        answer_without(&a);
     } else if (f.copied) {
         answer_with_copy(&f);
     } else {
         a = (answer){.kind = f.io.kind, .from = f.from, .left = f.left};
-        say(SOCKET, &a, sizeof a, f.io.fd);
+        answer_with(&a, f.io.fd);
         close(f.io.fd);
     }
 }
@@ -253,7 +273,7 @@ int reader_answer(reader *r, reader_file *f, mpp_error *err)
     r->busy = false;
     if (n < 0)
         return io_error(err, errno, "cannot open '%s'", r->name);
-    if (n != sizeof a) {
+    if (n != sizeof a || a.end || (!a.failed && fd < 0)) {
         reader_end(r);
         return io_error(err, 0, "'%s': %s", r->name, died);
     }
@@ -266,6 +286,12 @@ int reader_answer(reader *r, reader_file *f, mpp_error *err)
     return 1;
 }
 
+bool reader_lives(const reader *r)
+{
+    siginfo_t info = {0};
+    return r->pid > 0 && waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+}
+
 int reader_ended(reader *r, int64_t *missing, mpp_error *err)
 {
     answer a;
@@ -275,7 +301,7 @@ int reader_ended(reader *r, int64_t *missing, mpp_error *err)
         return 0;
     const ssize_t n = hear(r->fd, &a, sizeof a, &fd, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN)
-        return 0;
+        return 1;
     r->feeds = false;
     if (n != sizeof a) {
         reader_end(r);

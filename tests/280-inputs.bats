@@ -144,3 +144,38 @@ SCRIPT
     assert_regex "$(<p.err)" "'sparse': the process that reads it .* has died"
     fails "$consumer"
 }
+
+# A socket, of which the reader makes a copy, for a standard input that never ends.
+cat_socket() { # COMMAND...
+    python3 -c '
+import os, socket, subprocess, sys, time
+ours, theirs = socket.socketpair()
+p = subprocess.Popen(sys.argv[1:], stdin=theirs)
+theirs.close()
+ours.sendall(b"line\n" * 1000)
+readers = []
+while not readers:
+    time.sleep(0.01)
+    for task in os.listdir("/proc"):
+        try:
+            stat = open("/proc/%s/stat" % task).read() if task.isdigit() else ""
+        except OSError:
+            continue
+        if "(mpp-reader)" in stat and stat.rsplit(") ", 1)[1].split()[1] == str(p.pid):
+            readers.append(int(task))
+time.sleep(0.02)
+os.kill(readers[0], 9)
+sys.exit(p.wait())' "$@"
+}
+
+@test "a reader that is killed is no end of the input" {
+    command -v python3 >/dev/null || skip "no python3"
+    for ((i = 0; i < 3; i++)); do
+        m=$(mpp-create)
+        mpp-consume "$m" >out 2>c.err &
+        c=$!
+        run -1 --separate-stderr cat_socket mpp-produce "$m"
+        assert_regex "$stderr" "standard input.*mpp-reader.*has died"
+        exits 3 $c
+    done
+}
