@@ -14,6 +14,7 @@
 
 #define MESSAGE_PATIENCE INT64_C(2000000000) /* ns, of a process in all ... */
 #define MESSAGE_HURRY    INT64_C(25000000)   /* ... and from the first message on that a signal finds under way ... */
+#define MESSAGE_TURN     INT64_C(20000000)   /* a signal is seen so soon */
 #define MESSAGE_STARVED  INT64_C(250000000)  /* ... unless it is only the machine that is slow */
 
 typedef struct message {
@@ -46,8 +47,11 @@ static bool wait_for(int fd, short events)
 {
     for (;;) {
         const int64_t begin = mpp_now(), left = hurry();
-        struct pollfd set[] = {{.fd = fd, .events = events}, {.fd = out.hurried ? -1 : signals_fd(), .events = POLLIN}};
-        poll(set, 2, (int)((left + 999999) / 1000000));
+        /* A signal interrupts poll(2); one that comes just before it is seen at the next turn.  (The signals' descriptor says
+         * as well that a child has ended, which is the loop's to take.) */
+        const int64_t turn = out.hurried || left < MESSAGE_TURN ? left : MESSAGE_TURN;
+        struct pollfd set[] = {{.fd = fd, .events = events}};
+        poll(set, 1, (int)((turn + 999999) / 1000000));
         out.patience -= mpp_now() - begin < left ? mpp_now() - begin : left;
         if (set[0].revents || out.patience <= 0)
             return set[0].revents != 0;

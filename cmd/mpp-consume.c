@@ -473,7 +473,7 @@ static void wait_for_something(job *j, mpp_activity activity)
         deadline = participant_earlier(deadline, command_deadline(&s->command));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
-    if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) > 0)
+    if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) >= 0) /* also what is due by now is looked at */
         for (unsigned i = 0; i < j->n_sinks; i++)
             sink_look(&j->sinks[i], &j->who.ok);
     free(set);
@@ -497,10 +497,11 @@ static bool told_enough(job *j, int sig)
 static bool heard_signal(job *j)
 {
     int sig = participant_signal(&j->who);
-    if (!sig || j->who.told)
+    if (!sig || j->who.told == signals_times())
         return false;
-    j->who.told = true;
-    if (!told_enough(j, sig))
+    const bool again = j->who.told != 0; /* who is told once more is not to wait for what still goes on */
+    j->who.told = signals_times();
+    if (again || !told_enough(j, sig))
         participant_interrupted(&j->who, sig);
     return true;
 }

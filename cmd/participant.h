@@ -41,8 +41,8 @@ typedef struct participant {
     bool failed; /* ... because of error */
     bool ours;   /* which is our own */
     mpp_error error;
-    bool told;  /* a signal was heard */
-    int signal; /* that we die of, 0: none */
+    unsigned told; /* signals that were heard, as signals_times() */
+    int signal;    /* that we die of, 0: none */
 } participant;
 
 #define PARTICIPANT_INIT(r, t)                                                                                         \
