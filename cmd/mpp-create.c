@@ -198,7 +198,8 @@ static void tell_fallback(const char *directory)
     const char *name = getenv("XDG_RUNTIME_DIR");
     if (!name || !*name)
         return;
-    const char *resolved = realpath(name, wanted), *why = resolved ? "it cannot be written to" : strerror(errno);
+    const char *resolved = realpath(name, wanted),
+               *why = resolved ? "nothing can be made there, or its path is too long" : strerror(errno);
     const size_t n = resolved ? strlen(resolved) : 0;
     if (!resolved || strncmp(directory, resolved, n) != 0 || directory[n] != '/')
         cli_warn("XDG_RUNTIME_DIR '%.200s' cannot be used (%s): the mesh's sockets are in '%s'", name, why, directory);

@@ -76,7 +76,7 @@ int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer *
         free(c);
         return -1;
     }
-    bool closed = load_acquire(&m->header->closed); /* [K2], after [L3] */
+    bool closed = load_acquire(&m->header->closed) && mesh_cause_word(m) == 0; /* [K2], after [L3] */
     mpp_error why;
     if (closed)
         error_set(&why, MPP_S_NO_MESH, 0, "mesh '%s' is over: every consumer has finished", m->id);

@@ -40,9 +40,10 @@ int doorbell_bind(int fd, const char *path)
     return chmod(path, 0600);
 }
 
-int doorbell_pipe(void)
+int doorbell_pipe(uint64_t *inode)
 {
     int ends[2];
+    struct stat st;
     char self[40];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return -1;
@@ -51,6 +52,7 @@ int doorbell_pipe(void)
     /* Held open for writing, too: with no writer left it would be readable for ever. */
     const int both = open(self, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     const int saved = errno;
+    *inode = both >= 0 && fstat(both, &st) == 0 ? (uint64_t)st.st_ino : 0;
     close(ends[0]);
     close(ends[1]);
     errno = saved;
@@ -98,9 +100,10 @@ doorbell_outcome doorbell_ring(int from, const char *path)
     return outcome_of(failure);
 }
 
-doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd)
+doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd, uint64_t inode)
 {
     char path[64], target[8];
+    struct stat st;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
     /* The number was written by another process: what is no pipe is not opened. */
     if (readlink(path, target, sizeof target) < 6 || memcmp(target, "pipe:[", 6) != 0)
@@ -108,9 +111,11 @@ doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd)
     const int to = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     if (to < 0)
         return outcome_of(errno);
-    ssize_t n;
-    while ((n = write(to, "", 1)) < 0 && errno == EINTR)
-        ;
+    ssize_t n = -1;
+    errno = ENXIO;
+    if (fstat(to, &st) == 0 && (uint64_t)st.st_ino == inode)
+        while ((n = write(to, "", 1)) < 0 && errno == EINTR)
+            ;
     const int failure = n < 0 ? errno : 0;
     close(to);
     return outcome_of(failure);

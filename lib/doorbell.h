@@ -37,13 +37,14 @@ int doorbell_socket(void);
 /* Bind one there (a stale file of a dead predecessor is replaced; the caller holds the slot), for its owner alone
  * whatever the umask is.  0, or -1 with errno. */
 int doorbell_bind(int fd, const char *path);
-/* A pipe, as the second bell: one descriptor for both of its ends.  -1 with errno: none can be had. */
-int doorbell_pipe(void);
+/* A pipe, as the second bell: one descriptor for both of its ends, and the inode by which it is known.  -1 with errno: none
+ * can be had. */
+int doorbell_pipe(uint64_t *inode);
 
 /* Send one byte, and wait for nobody. */
 doorbell_outcome doorbell_ring(int from, const char *path);
-/* The same for the pipe that process pid has as descriptor fd. */
-doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd);
+/* The same for the pipe of that inode that process pid has as descriptor fd; another one is nobody's bell. */
+doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd, uint64_t inode);
 /* Take what rang, a socket or a pipe: so many times. */
 unsigned doorbell_drain(int fd);
 unsigned doorbell_drain_pipe(int fd);

@@ -15,8 +15,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { OWED_MS = 10, OWED_MOST_MS = 1000, UNSEEN_MS = 100, UNSEEN = -1 };
-
 static const char *role_name(char role)
 {
     return role == 'p' ? "producer" : "consumer";
@@ -50,13 +48,61 @@ layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer)
     return mesh_endpoint_slot(e->mesh, lane, other(e->role), peer);
 }
 
+/* ---- the timer ---------------------------------------------------------------------------------- */
+
+/* Be woken in ms, or when it is set to already if that is sooner.  false: there is none to be had. */
+static bool timer_set(endpoint *e, long ms)
+{
+    struct itimerspec t = {0};
+    if (e->timer < 0) {
+        e->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+        if (e->timer >= 0 && epoll_ctl(e->events, EPOLL_CTL_ADD, e->timer, &event) < 0) {
+            close(e->timer);
+            e->timer = -1;
+        }
+    }
+    if (e->timer < 0)
+        return false;
+    if (timerfd_gettime(e->timer, &t) == 0 && (t.it_value.tv_sec || t.it_value.tv_nsec) && t.it_value.tv_sec == 0 &&
+        t.it_value.tv_nsec <= ms * 1000000)
+        return true;
+    t.it_value = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    return timerfd_settime(e->timer, 0, &t, NULL) == 0;
+}
+
+static bool timer_due(const endpoint *e)
+{
+    uint64_t times;
+    ssize_t n;
+    while ((n = read(e->timer, &times, sizeof times)) < 0 && errno == EINTR)
+        ;
+    return n > 0;
+}
+
+/* There are new debts. */
+static void owes(endpoint *e)
+{
+    e->owed_since_ns = mpp_now();
+    timer_set(e, OWED_MS);
+}
+
 /* ---- failing ------------------------------------------------------------------------------------ */
+
+static bool cause_set(endpoint *e, unsigned number, const layout_cause *cause)
+{
+    const unsigned before = e->owed.n;
+    const bool first = mesh_cause_set(e->mesh, number, cause, e->sockets[0], &e->owed);
+    if (e->owed.n > before)
+        owes(e);
+    return first;
+}
 
 /* The mesh's cause, if it is the first; a spectator's failure is its own. */
 static bool record(endpoint *e, const layout_cause *cause)
 {
     if (!e->spectator)
-        return mesh_cause_set(e->mesh, slot_number(e, 0), cause, e->sockets[0], &e->owed);
+        return cause_set(e, slot_number(e, 0), cause);
     if (mesh_cause_word(e->mesh) != 0 || e->failed)
         return false;
     e->failed = true;
@@ -94,7 +140,7 @@ bool endpoint_found(endpoint *e, mpp_status others, bool final, const char *fmt,
     va_start(ap, fmt);
     const layout_cause cause = cause_of(others, final, fmt, ap);
     va_end(ap);
-    return mesh_cause_set(e->mesh, slot_number(e, 0), &cause, e->sockets[0], &e->owed);
+    return cause_set(e, slot_number(e, 0), &cause);
 }
 
 bool endpoint_cannot(endpoint *e, int os_error, const char *fmt, ...)
@@ -121,38 +167,6 @@ void endpoint_corrupt(endpoint *e, unsigned lane, unsigned peer, const char *wha
     unsigned producer = e->role == 'p' ? e->index : peer, consumer = e->role == 'p' ? peer : e->index;
     endpoint_fail(e, MPP_S_CORRUPT, false, "mesh '%s' is corrupt: lane %u, channel %u->%u: %s", e->mesh->id, lane,
                   producer, consumer, what);
-}
-
-/* ---- the timer ---------------------------------------------------------------------------------- */
-
-/* Be woken in ms, or when it is set to already if that is sooner.  false: there is none to be had. */
-static bool timer_set(endpoint *e, long ms)
-{
-    struct itimerspec t = {0};
-    if (e->timer < 0) {
-        e->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
-        if (e->timer >= 0 && epoll_ctl(e->events, EPOLL_CTL_ADD, e->timer, &event) < 0) {
-            close(e->timer);
-            e->timer = -1;
-        }
-    }
-    if (e->timer < 0)
-        return false;
-    if (timerfd_gettime(e->timer, &t) == 0 && (t.it_value.tv_sec || t.it_value.tv_nsec) && t.it_value.tv_sec == 0 &&
-        t.it_value.tv_nsec <= ms * 1000000)
-        return true;
-    t.it_value = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    return timerfd_settime(e->timer, 0, &t, NULL) == 0;
-}
-
-static bool timer_due(const endpoint *e)
-{
-    uint64_t times;
-    ssize_t n;
-    while ((n = read(e->timer, &times, sizeof times)) < 0 && errno == EINTR)
-        ;
-    return n > 0;
 }
 
 /* ---- watching peers ----------------------------------------------------------------------------- */
@@ -351,20 +365,11 @@ void endpoint_heard(endpoint *e)
 
 /* ---- doorbells ---------------------------------------------------------------------------------- */
 
-static void owes(endpoint *e)
-{
-    if (e->owed_since_ns == 0)
-        e->owed_since_ns = mpp_now();
-    timer_set(e, OWED_MS);
-}
-
 void endpoint_ring(endpoint *e, unsigned lane, unsigned peer)
 {
     const unsigned number = layout_slot_number(&e->mesh->l, lane, other(e->role), peer);
-    if (mesh_ring(e->mesh, number, e->sockets[0]) == DOORBELL_RUNG)
-        return;
-    mesh_owe(&e->owed, number);
-    owes(e);
+    if (mesh_ring(e->mesh, number, e->sockets[0]) != DOORBELL_RUNG && mesh_owe(&e->owed, number))
+        owes(e);
 }
 
 /* A peer lives, and no bell of ours reaches it: it would sleep for ever. */
@@ -395,9 +400,7 @@ void endpoint_pay(endpoint *e)
             out_of_reach(e, number);
     }
     if (e->owed.n)
-        owes(e);
-    else
-        e->owed_since_ns = 0;
+        timer_set(e, OWED_MS);
 }
 
 /* We wait for everybody no more. */
@@ -428,6 +431,7 @@ bool endpoint_everybody(endpoint *e)
  * there waits for everybody. */
 static void announce(endpoint *e)
 {
+    const unsigned before = e->owed.n;
     add_release(&e->mesh->header->peers, 1); /* [P1] pairs with [P2] */
     full_fence();
     if (load_relaxed(&e->mesh->header->barrier)) /* [B2] pairs with [B1] */
@@ -435,7 +439,7 @@ static void announce(endpoint *e)
     else
         for (unsigned lane = 0; lane < e->n_lanes; lane++)
             mesh_ring_lane(e->mesh, e->lanes[lane], e->sockets[0], &e->owed);
-    if (e->owed.n)
+    if (e->owed.n > before)
         owes(e);
 }
 
@@ -513,7 +517,7 @@ static int refuse_dead(endpoint *e, unsigned number, mpp_error *err)
     snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
     uint32_t live = LAYOUT_LIVE;
     cas(&mesh_slot(e->mesh, number)->state, &live, LAYOUT_DEAD); /* [L1] */
-    mesh_cause_set(e->mesh, number, &cause, e->sockets[0], &e->owed);
+    cause_set(e, number, &cause);
     return error_set(err, MPP_S_DIED, 0, "%s; its place cannot be taken", cause.text);
 }
 
@@ -633,14 +637,20 @@ static int claim(endpoint *e, int wanted, mpp_error *err)
 /* ---- attaching ---------------------------------------------------------------------------------- */
 
 /* A bell that its peers can reach by neither of its two ways would leave us asleep for ever. */
-static int unreachable(const endpoint *e, mpp_error *err)
+static int unreachable(const mpp_mesh *m, mpp_error *err)
 {
     return error_set(
         err, MPP_S_ERROR, 0,
         "the directory for sockets of mesh '%s', '%s', is gone or another one here (a cleaner of temporary "
         "files, PrivateTmp, a container), and the mesh's other processes cannot be reached through /proc: "
         "share that directory, or make the mesh with TMPDIR in a shared one",
-        e->mesh->id, e->mesh->socket_dir);
+        m->id, m->socket_dir);
+}
+
+/* Before the claim: nobody has to be told of who never could have come. */
+static int check_reach(mpp_mesh *m, mpp_error *err)
+{
+    return m->elsewhere && mesh_directory_check(m, NULL) == 0 ? unreachable(m, err) : 0;
 }
 
 static int watch_descriptor(const endpoint *e, int fd)
@@ -668,10 +678,10 @@ static int bells_make(endpoint *e, mpp_error *err)
             bound = 0; /* the directory goes while we come */
         }
     }
-    e->bell = doorbell_pipe();
+    e->bell = doorbell_pipe(&e->bell_inode);
     if (e->bell >= 0 ? watch_descriptor(e, e->bell) < 0 : errno != ENOENT && errno != EACCES) /* no /proc: no pipe */
         return error_set(err, MPP_S_ERROR, errno, "cannot make a doorbell");
-    return bound || (e->bell >= 0 && !e->mesh->elsewhere) ? 0 : unreachable(e, err);
+    return bound || e->bell >= 0 ? 0 : unreachable(e->mesh, err);
 }
 
 static void sockets_unlink(const endpoint *e)
@@ -695,6 +705,7 @@ static void slots_take(endpoint *e, const mpp_attach_options *o)
         store_relaxed(&s->command, 0);
         store_relaxed(&s->share, 0);
         store_relaxed(&s->fd, -1);
+        store_relaxed(&s->bell_inode, e->bell_inode);
         store_relaxed(&s->bell, e->bell + 1);
         store_relaxed(&s->left, 0);
         if (!load_relaxed(&s->attached))
@@ -858,7 +869,8 @@ static int check_tie(const mpp_mesh *m, mpp_error *err)
 int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err)
 {
     mpp_error why = {0};
-    if (endpoint_init(e, m, role, o, &why) < 0 || check_index(e, o->index, &why) < 0 || check_tie(m, &why) < 0) {
+    if (endpoint_init(e, m, role, o, &why) < 0 || check_index(e, o->index, &why) < 0 || check_tie(m, &why) < 0 ||
+        check_reach(m, &why) < 0) {
         endpoint_free(e);
         return told(m, &why, false, err);
     }

@@ -34,6 +34,8 @@
 #include "atomics.h"
 #include "mesh.h"
 
+enum { OWED_MS = 10, OWED_MOST_MS = 1000, UNSEEN_MS = 100, UNSEEN = -1 };
+
 typedef struct endpoint_watch {
     pid_t pid;
     int fd;
@@ -54,6 +56,7 @@ struct endpoint {
     unsigned n_peers;             /* of the other role, in each lane */
     int *sockets;                 /* one for each lane */
     int bell;                     /* the second bell: a pipe; -1: none */
+    uint64_t bell_inode;          /* which pipe it is */
     int timer;                    /* a timerfd, made when it is needed first; -1: none */
     int events;                   /* epoll: sockets, the bell, the timer and pidfds */
     mesh_debts owed;              /* bells that could not be rung ... */
@@ -102,8 +105,8 @@ layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer);
 /* Ring a peer that doorbell_wake() said to ring. */
 void endpoint_ring(endpoint *e, unsigned lane, unsigned peer);
 
-/* Bells are owed, and no timer could be had that would remind us. */
-static inline bool endpoint_must_return(const endpoint *e)
+/* Bells are owed, and no timer could be had that would remind us: a sleep ends within OWED_MS, and endpoint_pay() follows. */
+static inline bool endpoint_unreminded(const endpoint *e)
 {
     return e->owed.n && e->timer < 0;
 }

@@ -115,7 +115,8 @@ typedef struct layout_slot {
 #include "counters.def"
 
     _Atomic uint64_t share; /* producer: what it takes its share of, as mpp_producer_agree() was told; 0: nothing */
-    uint8_t pad2[48];
+    _Atomic uint64_t bell_inode; /* of the owner's pipe, before pid and state: a number may come to mean another one */
+    uint8_t pad2[40];
 
     layout_cause cause; /* written before [F1], read after [F2]; never changes once header.cause names it */
 } layout_slot;

@@ -80,5 +80,5 @@ uint64_t liveness_start_time(pid_t pid)
     }
     /* The kernel shows it by the boot-time clock of who reads. */
     const int64_t ticks_in_s = sysconf(_SC_CLK_TCK), offset = clock_boot_offset() / (1000000000 / ticks_in_s);
-    return p ? strtoull(p, NULL, 10) - (uint64_t)offset : 0;
+    return p ? strtoull(p, NULL, 10) - (uint64_t)offset + 1 : 0; /* the first process may have started in tick 0 */
 }

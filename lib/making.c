@@ -194,28 +194,11 @@ static int geometry(const mpp_mesh_options *o, uint32_t texts_size, layout *l, m
     return 0;
 }
 
-/* A runtime directory is the system's to set, and often is not there (su, cron, a logout): then the next one will do. */
-static int temporary_directory(char base[PATH_MAX], mpp_error *err)
+/* The mesh's directory in `base`, and a check that the longest path fits. */
+static int directory_in(const char *base, const layout *l, const char *short_id, char *directory, mpp_error *err)
 {
-    for (unsigned at = 0; at < MESH_DIRECTORIES; at++) {
-        const int got = mesh_temporary_directory(at, base);
-        if (got == 0)
-            return 0;
-        if (got < 0 && at != MESH_XDG_RUNTIME_DIR)
-            return error_set(err, MPP_S_ERROR, errno,
-                             "cannot put sockets into '%.200s' (XDG_RUNTIME_DIR, else TMPDIR, else /tmp)",
-                             at == MESH_TMPDIR ? getenv("TMPDIR") : "/tmp");
-    }
-    return -1; /* not reached: /tmp is always set */
-}
-
-/* The directory for sockets, and a check that the longest path fits. */
-static int socket_directory(const layout *l, const char *short_id, char *directory, mpp_error *err)
-{
-    char base[PATH_MAX], longest[PATH_MAX + 64];
+    char longest[PATH_MAX + 64];
     unsigned last = (l->producers > l->consumers ? l->producers : l->consumers) - 1;
-    if (temporary_directory(base, err) < 0)
-        return -1;
     int n = l->lanes == 1
                 ? snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.sock", base, short_id, last)
                 : snprintf(longest, sizeof longest, "%s/mpp_%s/p%u.%u.sock", base, short_id, last, l->lanes - 1);
@@ -226,6 +209,28 @@ static int socket_directory(const layout *l, const char *short_id, char *directo
                          longest, n + 1, LAYOUT_SOCKET_PATH_MAX);
     snprintf(directory, LAYOUT_SOCKET_PATH_MAX, "%.80s/mpp_%s", base, short_id);
     return 0;
+}
+
+/* A file system that is full, or takes no directories, says so only when one is made. */
+static bool takes_directory(const char *directory)
+{
+    return mkdir(directory, 0700) == 0 && rmdir(directory) == 0;
+}
+
+/* A runtime directory is the system's to set, and often cannot be used (su, cron, a logout): then the next one will do. */
+static int socket_directory(const layout *l, const char *short_id, char *directory, mpp_error *err)
+{
+    char base[PATH_MAX];
+    if (mesh_temporary_directory(MESH_XDG_RUNTIME_DIR, base) == 0 &&
+        directory_in(base, l, short_id, directory, NULL) == 0 && takes_directory(directory))
+        return 0;
+    const char *named = getenv("TMPDIR");
+    const bool has = named && *named;
+    if (mesh_temporary_directory(has ? MESH_TMPDIR : MESH_TMP, base) < 0)
+        return error_set(err, MPP_S_ERROR, errno,
+                         "cannot put sockets into '%.200s' (XDG_RUNTIME_DIR, else TMPDIR, else /tmp)",
+                         has ? named : "/tmp");
+    return directory_in(base, l, short_id, directory, err);
 }
 
 static int values_fit(const mpp_mesh_options *o, const layout *l, mpp_error *err)
@@ -371,13 +376,16 @@ static int publish(segment *s, const char *id, mpp_error *err)
         return 0;
     if (errno == EEXIST)
         return name_taken(id, path, err);
-    return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'", id);
+    return error_set(err, MPP_S_ERROR, errno, "cannot name the mesh '%s'%s", id,
+                     errno == ENOENT ? " (that needs /proc, which is not mounted here)" : "");
 }
 
 /* The directory comes after the name, and goes before it: one that is there without its mesh is left over (reaper.c). */
 static int directory_make(mpp_mesh *m, mpp_error *err)
 {
     if (mesh_directory_make(m) == 0)
+        return 0;
+    if (errno == EEXIST && mesh_directory_check(m, NULL) == 1) /* somebody who attached at once was quicker */
         return 0;
     error_set(err, MPP_S_ERROR, errno, "cannot make the directory for sockets '%s'", m->socket_dir);
     mesh_unlink(m);

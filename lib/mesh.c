@@ -628,7 +628,8 @@ doorbell_outcome mesh_ring(const mpp_mesh *m, unsigned number, int from)
         return DOORBELL_RUNG;
     const pid_t holder = segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number);
     const int bell = load_relaxed(&s->bell) - 1;
-    const doorbell_outcome by_pipe = holder > 0 && bell >= 0 ? doorbell_ring_pipe(holder, bell) : DOORBELL_NOBODY;
+    const doorbell_outcome by_pipe =
+        holder > 0 && bell >= 0 ? doorbell_ring_pipe(holder, bell, load_relaxed(&s->bell_inode)) : DOORBELL_NOBODY;
     /* Who has left or died needs no bell, and who is not LIVE yet looks at everything before it sleeps. */
     if (by_pipe == DOORBELL_RUNG || holder == 0 || load_acquire(&s->state) != LAYOUT_LIVE) /* [L2] */
         return DOORBELL_RUNG;

@@ -42,11 +42,14 @@ typedef struct mesh_debts {
 } mesh_debts;
 #define MESH_DEBTS_WORDS(slots) ((slots) / 64 + 1)
 
-static inline void mesh_owe(mesh_debts *owed, unsigned number)
+/* true: it was not owed before. */
+static inline bool mesh_owe(mesh_debts *owed, unsigned number)
 {
     const uint64_t bit = UINT64_C(1) << number % 64;
-    owed->n += !(owed->bits[number / 64] & bit);
+    const bool anew = !(owed->bits[number / 64] & bit);
+    owed->n += anew;
     owed->bits[number / 64] |= bit;
+    return anew;
 }
 
 /* As mpp_mesh_open(), of a mesh that is only to be looked at: a copy of all but its rings at about one moment. */

@@ -188,7 +188,8 @@ share_state overwriting_look(mpp_consumer *c, consumer_stream *s, unsigned produ
         endpoint_corrupt(&c->end, s->stream, producer, "a stream's state");
         return SHARE_FAILED;
     }
-    h->over = state == LAYOUT_ENDED || (state == LAYOUT_NONE && slot == LAYOUT_DONE);
+    const bool unused = state == LAYOUT_NONE && slot == LAYOUT_DONE; /* it never began, which is no failure by itself */
+    h->over = state == LAYOUT_ENDED || (unused && mesh_cause_word(c->end.mesh) == 0);
     return h->over ? SHARE_OVER : SHARE_EMPTY; /* of a failure the cause tells, which follows it */
 }
 

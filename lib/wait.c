@@ -106,13 +106,17 @@ static bool arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity, int fd)
         arm_producer(p, activity, fd);
     if (c)
         arm_consumer(c, activity, fd);
-    return !(p && producer_ready(p)) && !(c && consumer_ready(c)) && !(p && endpoint_must_return(&p->end)) &&
-           !(c && endpoint_must_return(&c->end));
+    return !(p && producer_ready(p)) && !(c && consumer_ready(c));
+}
+
+static bool unreminded(const mpp_producer *p, const mpp_consumer *c)
+{
+    return (p && endpoint_unreminded(&p->end)) || (c && endpoint_unreminded(&c->end));
 }
 
 bool mpp_arm(mpp_producer *p, mpp_consumer *c, mpp_activity activity)
 {
-    return arm(p, c, activity, -1);
+    return arm(p, c, activity, -1) && !unreminded(p, c);
 }
 
 static void disarm(mpp_producer *p, mpp_consumer *c)
@@ -428,7 +432,8 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
     bool space = p && p->end.timeout_ns && producer_blocked(p);
     bool data = c && c->end.timeout_ns && consumer_hungry(c) && !c->end.barrier;
     int64_t slices = earlier(space ? before + slice(&p->end) : 0, data ? before + slice(&c->end) : 0);
-    int woken = sleep_until(set, n, earlier(earlier(deadline, ours), slices));
+    int64_t reminder = unreminded(p, c) ? before + OWED_MS * INT64_C(1000000) : 0;
+    int woken = sleep_until(set, n, earlier(earlier(deadline, ours), earlier(slices, reminder)));
     int e = errno;
     int64_t now = mpp_now();
     account(p, c, now - before);
@@ -442,6 +447,10 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
         consumer_starved(c, clock_shared());
     if (woken == 0 && !(deadline && now >= deadline))
         woken = 1; /* our own deadline: something to look at */
+    if (p && endpoint_unreminded(&p->end))
+        endpoint_pay(&p->end);
+    if (c && endpoint_unreminded(&c->end))
+        endpoint_pay(&c->end);
     if (set[0].revents && p)
         endpoint_heard(&p->end);
     if (set[1].revents && c)

@@ -94,18 +94,22 @@ static void test_no_memory(int from, const char *path, int listener)
 static void test_pipe(void)
 {
     const unsigned before = descriptors();
-    const int bell = doorbell_pipe(), null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    uint64_t inode;
+    const int bell = doorbell_pipe(&inode), null = open("/dev/null", O_RDWR | O_CLOEXEC);
     ok(bell >= 0 && descriptors() == before + 2, "the second bell is one descriptor");
-    ok(doorbell_ring_pipe(getpid(), bell) == DOORBELL_RUNG && doorbell_ring_pipe(getpid(), bell) == DOORBELL_RUNG &&
-           doorbell_drain_pipe(bell) == 2 && doorbell_drain_pipe(bell) == 0,
+    ok(doorbell_ring_pipe(getpid(), bell, inode) == DOORBELL_RUNG &&
+           doorbell_ring_pipe(getpid(), bell, inode) == DOORBELL_RUNG && doorbell_drain_pipe(bell) == 2 &&
+           doorbell_drain_pipe(bell) == 0,
        "it rings");
     doorbell_outcome outcome = DOORBELL_RUNG;
     for (unsigned i = 0; i < 70000 && outcome == DOORBELL_RUNG; i++)
-        outcome = doorbell_ring_pipe(getpid(), bell);
+        outcome = doorbell_ring_pipe(getpid(), bell, inode);
     ok(outcome == DOORBELL_RUNG && doorbell_drain_pipe(bell) > 0, "one that takes no more has been rung");
-    ok(doorbell_ring_pipe(getpid(), null) == DOORBELL_NOBODY, "what is no pipe is not written to");
+    ok(doorbell_ring_pipe(getpid(), bell, inode + 1) == DOORBELL_NOBODY && doorbell_drain_pipe(bell) == 0,
+       "another pipe under its number is not written to");
+    ok(doorbell_ring_pipe(getpid(), null, inode) == DOORBELL_NOBODY, "what is no pipe is not written to");
     close(null);
-    ok(doorbell_ring_pipe(getpid(), null) == DOORBELL_NOBODY, "nor what is not open");
+    ok(doorbell_ring_pipe(getpid(), null, inode) == DOORBELL_NOBODY, "nor what is not open");
     close(bell);
     ok(descriptors() == before, "and no descriptor is left");
 }
