@@ -50,7 +50,10 @@ static int start_thread(errand *e)
         return failure;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    errno = 0;
     failure = pthread_create(&thread, &attributes, go, e);
+    if (failure == EAGAIN && errno == ENOMEM) /* it says so of a stack that finds no memory, too */
+        failure = ENOMEM;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return failure;

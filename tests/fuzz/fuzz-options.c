@@ -8,6 +8,8 @@
 #include "../../cmd/command.h"
 #include "../../cmd/input.h"
 
+#include "../../cmd/message.h"
+
 #include <getopt.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -24,11 +26,13 @@ __attribute__((noreturn)) static void ended(int with)
 
 #undef stderr
 #undef stdout
-#define stderr      said
-#define stdout      said
-#define printf(...) fprintf(said, __VA_ARGS__)
-#define exit        ended
+#define stderr                 said
+#define stdout                 said
+#define printf(...)            fprintf(said, __VA_ARGS__)
+#define exit                   ended
+#define message_write(text, n) (fwrite((text), 1, (n), said) == (n))
 #include "../../cmd/cli.c"
+#undef message_write
 #undef exit
 #undef printf
 

@@ -322,7 +322,8 @@ static void test_planted_directory(bool link)
     mpp_producer *p = NULL;
     mpp_mesh_options o = harness_smallest();
     mpp_mesh *m = harness_mesh(&o);
-    if (link ? symlink("/tmp", m->socket_dir) : mkdir(m->socket_dir, 0777) || chmod(m->socket_dir, 0777))
+    if (rmdir(m->socket_dir) < 0 ||
+        (link ? symlink("/tmp", m->socket_dir) : mkdir(m->socket_dir, 0777) || chmod(m->socket_dir, 0777)))
         bail_out("cannot plant a directory: %s", strerror(errno));
     ok(mpp_producer_attach(m, &(mpp_attach_options){.index = 0, .runs = 1}, &p, &err) < 0 &&
            err.status == MPP_S_CORRUPT,

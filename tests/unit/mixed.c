@@ -65,5 +65,6 @@ int main(void)
     harness_begin(60);
     for (size_t before = 0; before < RIG_RING; before += 4000)
         mixed(before);
+    harness_end();
     return done_testing();
 }
