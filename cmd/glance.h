@@ -1,16 +1,25 @@
-/* glance.h - a file of /proc that may keep its reader waiting, read for a moment
+/* glance.h - a look at other processes that none of them can hold up
  *
- * /proc/PID/syscall and /proc/PID/io take a lock that a process holds while execve(2) makes another program of it.  What
- * was open until then is closed meanwhile, which may wait for the server of a network or FUSE file system, for ever. */
+ * Much of /proc/PID (stat, wchan, syscall, io, the links of fd) takes a lock that the process holds while execve(2)
+ * makes another program of it.  What it had open is closed meanwhile, which may wait for the server of a network or
+ * FUSE file system, for ever; and so would we.
+ *
+ * So the look is a thread's, which says whom it asks; when it sleeps in the kernel then, it is left behind, and another
+ * one begins again and asks anybody but that process.  Who was left behind ends as soon as it is let go. */
 #ifndef CMD_GLANCE_H
 #define CMD_GLANCE_H
 
 #include <stdbool.h>
-#include <stddef.h>
+#include <sys/types.h>
 
-enum { GLANCE_MAX = 512 }; /* bytes of a file that are read */
+/* Call look(arg) in such a thread, again from its beginning for each process that held it up.  What look() has changed
+ * by then stays as it is, and what it has allocated is lost. */
+void glance(void (*look)(void *arg), void *arg);
 
-/* The file's beginning, with a NUL behind it; size: of the buffer.  false: it cannot be read, or not now. */
-bool glance(const char *path, char *buffer, size_t size);
+/* Around what asks the kernel about a process. false: that would hold us up, do not ask.  Outside of glance():
+ * true. */
+bool glance_begin(pid_t pid);
+/* May not return. */
+void glance_end(void);
 
 #endif

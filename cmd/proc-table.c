@@ -68,8 +68,8 @@ static void set_name(char *name, size_t size, const char *path)
 static void take_end(proc_table *t, int directory, const char *link, pid_t pid)
 {
     char path[PATH_MAX];
-    const ssize_t n = readlinkat(directory, link, path, sizeof path - 1);
-    path[n > 0 ? n : 0] = 0;
+    if (proc_link(pid, directory, link, path, sizeof path) < 0)
+        return;
     if (starts(path, "pipe:[")) {
         add_end(t, directory, link,
                 &(proc_end){.ino = strtoull(path + strlen("pipe:["), NULL, 10), .pid = pid, .fd = atoi(link)});
@@ -171,7 +171,8 @@ bool proc_table_take(proc_table *t)
             t->unseen++;
         } else if (proc_look(r.pid, &p)) {
             add((void **)&t->all, &t->n_all, sizeof p, &p);
-            if (take_first(t, &r))
+            t->unseen += p.execs;
+            if (!p.execs && take_first(t, &r))
                 add((void **)&rests, &n_rests, sizeof r, &r);
         }
     }

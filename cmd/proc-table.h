@@ -41,7 +41,8 @@ enum { PROC_TABLE_NS = 250000000, PROC_DESCRIPTORS_MAX = 10000 };
 bool proc_table_take(proc_table *t);
 void proc_table_free(proc_table *t);
 
-/* The first end of a pipe; the others follow it up to *n.  NULL where *n is 0.  Valid until the next call for the table. */
+/* The first end of a pipe; the others follow it up to *n.  NULL where *n is 0. Valid until the next call for the
+ * table. */
 const proc_end *proc_table_ends(proc_table *t, const proc_target *pipe, unsigned *n);
 
 /* What a process holds of all pipes, at most `most`, into ends.  How many. */

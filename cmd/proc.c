@@ -19,8 +19,8 @@ static bool starts(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
-/* The file /proc/PID/WHAT, with a NUL behind it, where that waits for nobody.  false: it cannot be read. */
-static bool slurp(pid_t pid, const char *what, char *buffer, size_t size)
+/* The file /proc/PID/WHAT, with a NUL behind it.  false: it cannot be read. */
+static bool slurp_freely(pid_t pid, const char *what, char *buffer, size_t size)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
@@ -35,12 +35,14 @@ static bool slurp(pid_t pid, const char *what, char *buffer, size_t size)
     return true;
 }
 
-/* The same where it may have to wait. */
-static bool peek(pid_t pid, const char *what, char *buffer, size_t size)
+/* The same of one that the process may hold up. */
+static bool slurp(pid_t pid, const char *what, char *buffer, size_t size)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
-    return glance(path, buffer, size);
+    if (!glance_begin(pid))
+        return false;
+    const bool read = slurp_freely(pid, what, buffer, size);
+    glance_end();
+    return read;
 }
 
 static int64_t age_of(uint64_t started_ticks)
@@ -51,22 +53,47 @@ static int64_t age_of(uint64_t started_ticks)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec - (int64_t)started_ticks * tick;
 }
 
+/* A name may hold anything. */
+static void set_name(proc *p, const char *name, int n)
+{
+    snprintf(p->name, sizeof p->name, "%.*s", n, name);
+    for (char *c = p->name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+}
+
+/* What can be known of a process that holds up who asks for more.  false: it is not that, but gone, or not shown. */
+static bool look_at_held(pid_t pid, proc *p)
+{
+    char text[256];
+    int parent = 0;
+    if (glance_begin(pid)) {
+        glance_end();
+        return false;
+    }
+    const char *line = slurp_freely(pid, "status", text, sizeof text) ? strstr(text, "\nPPid:") : NULL;
+    if (!line || sscanf(line, "\nPPid: %d", &parent) != 1)
+        return false;
+    *p = (proc){.pid = pid, .parent = parent, .state = 'D', .execs = true, .age_ns = INT64_MAX / 2};
+    set_name(p, text + strcspn(text, "\t") + 1, (int)strcspn(text + strcspn(text, "\t") + 1, "\n"));
+    return true;
+}
+
 bool proc_look(pid_t pid, proc *p)
 {
     char text[1024];
     unsigned long user = 0, system = 0;
     unsigned long long started = 0;
     int parent = 0;
-    if (pid <= 0 || !slurp(pid, "stat", text, sizeof text))
+    if (pid <= 0)
         return false;
+    if (!slurp(pid, "stat", text, sizeof text))
+        return look_at_held(pid, p);
     char *name = strchr(text, '('), *end = strrchr(text, ')'); /* the name may hold anything */
     if (!name || !end || end < name)
         return false;
     *p = (proc){.pid = pid};
-    snprintf(p->name, sizeof p->name, "%.*s", (int)(end - name - 1), name + 1);
-    for (char *c = p->name; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    set_name(p, name + 1, (int)(end - name - 1));
     /* proc(5): state, ppid, then 9 fields, utime, stime, 6 fields, starttime */
     if (sscanf(end + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %llu", &p->state,
                &parent, &user, &system, &started) != 5)
@@ -138,7 +165,7 @@ proc_wait proc_waits(pid_t pid)
     long call;
     unsigned long long argument[3];
     slurp(pid, "wchan", channel, sizeof channel);
-    if (peek(pid, "syscall", text, sizeof text) &&
+    if (slurp(pid, "syscall", text, sizeof text) &&
         sscanf(text, "%ld %llx %llx %llx", &call, &argument[0], &argument[1], &argument[2]) == 4) {
         if (call == SYS_splice || call == SYS_tee || call == SYS_sendfile || call == SYS_copy_file_range)
             return of_two(call, argument, channel);
@@ -201,7 +228,7 @@ static int mount_of(pid_t pid, int fd)
     char what[32], text[512];
     int id = -1;
     snprintf(what, sizeof what, "fdinfo/%d", fd);
-    const char *line = slurp(pid, what, text, sizeof text) ? strstr(text, "mnt_id:") : NULL;
+    const char *line = slurp_freely(pid, what, text, sizeof text) ? strstr(text, "mnt_id:") : NULL;
     return line && sscanf(line, "mnt_id: %d", &id) == 1 ? id : -1;
 }
 
@@ -241,7 +268,11 @@ static void find_kind(pid_t pid, int fd, const char *link, proc_target *t)
     struct statx st;
     t->kind = PROC_FILE;
     find_mount(pid, fd, t);
-    if (*t->mount || statx(AT_FDCWD, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) < 0)
+    if (*t->mount || !glance_begin(pid))
+        return;
+    const int failed = statx(AT_FDCWD, link, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st);
+    glance_end();
+    if (failed)
         return;
     if (S_ISFIFO(st.stx_mode)) {
         t->kind = PROC_PIPE;
@@ -261,15 +292,24 @@ static void set_path(proc_target *t, const char *path, size_t n)
         memcpy(t->path, "...", 3);
 }
 
+ssize_t proc_link(pid_t pid, int directory, const char *link, char *path, size_t size)
+{
+    if (!glance_begin(pid))
+        return -1;
+    const ssize_t n = readlinkat(directory, link, path, size - 1);
+    glance_end();
+    path[n > 0 ? n : 0] = 0;
+    return n;
+}
+
 proc_target proc_target_of(pid_t pid, int fd)
 {
     proc_target t = {.kind = PROC_NOTHING};
     char link[64], path[PATH_MAX];
     snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)pid, fd);
-    const ssize_t n = fd < 0 ? -1 : readlink(link, path, sizeof path - 1);
+    const ssize_t n = fd < 0 ? -1 : proc_link(pid, AT_FDCWD, link, path, sizeof path);
     if (n < 0)
         return t;
-    path[n] = 0;
     set_path(&t, path, (size_t)n);
     t.kind = PROC_FILE;
     if (starts(path, "pipe:[")) {
@@ -289,7 +329,7 @@ pid_t proc_tracer(pid_t pid)
 {
     char text[2048];
     int tracer = 0;
-    const char *line = slurp(pid, "status", text, sizeof text) ? strstr(text, "\nTracerPid:") : NULL;
+    const char *line = slurp_freely(pid, "status", text, sizeof text) ? strstr(text, "\nTracerPid:") : NULL;
     if (line)
         sscanf(line, "\nTracerPid: %d", &tracer);
     return tracer;
@@ -300,7 +340,7 @@ proc_work proc_has_done(pid_t pid)
     char text[512];
     proc p;
     unsigned long long read_bytes = 0, written = 0;
-    if (peek(pid, "io", text, sizeof text))
+    if (slurp(pid, "io", text, sizeof text))
         sscanf(text, "rchar: %llu wchar: %llu", &read_bytes, &written);
     const bool there = proc_look(pid, &p);
     return (proc_work){read_bytes, read_bytes + written + (there ? p.ticks : 0), there && p.state == 'R'};

@@ -3,15 +3,13 @@
  * Linux's own, all of it here.  What may not be read (another user's process) is unknown, never an error; all of it may
  * have changed by the time it is used.
  *
- * Nothing here waits for anybody.  The files that others hold are never asked anything, for the server of a network or
- * FUSE file system may hang: links of /proc say what they are, and only a file of a file system that has all it needs to
- * know in this machine is asked for its kind.  Of /proc itself,
+ * The files that others hold are never asked anything, for the server of a network or FUSE file system may hang:
+ * links of /proc say what they are, and only a file of a file system that has all it needs to know in this machine is
+ * asked for its kind.  Of /proc itself,
  *
- *     stat, status, wchan, task, fd, fdinfo and mountinfo    take locks under which nobody waits for a device or a server
- *     syscall, io                                            do not: see glance.h
- *     cmdline, environ, maps, mem and their like             take a lock under which a page may be read in: they are not
- *                                                            read
- */
+ *     status, fdinfo, mountinfo, what is in fd, task   take no lock under which a process waits for a server
+ *     stat, wchan, syscall, io, the links of fd        may: read between glance_begin() and glance_end()
+ *     cmdline, environ, maps, mem                      need the process's memory, and are not read */
 #ifndef CMD_PROC_H
 #define CMD_PROC_H
 
@@ -27,6 +25,7 @@ typedef struct proc {
     char name[PROC_NAME_MAX];
     int64_t age_ns; /* since it was started */
     uint64_t ticks; /* processor time it has had */
+    bool execs;     /* it is about to become another program, and held up in that; no more is known of it */
 } proc;
 
 /* false: there is no such process. */
@@ -66,6 +65,9 @@ typedef struct proc_target {
     char mount[PROC_MOUNT_MAX]; /* "nfs4 at /home": a file system that may wait for others; else "" */
 } proc_target;
 proc_target proc_target_of(pid_t pid, int fd);
+
+/* Where a link of /proc leads, as readlinkat(2), with a NUL behind it. */
+ssize_t proc_link(pid_t pid, int directory, const char *link, char *path, size_t size);
 
 /* Who traces it, 0: nobody. */
 pid_t proc_tracer(pid_t pid);

@@ -325,7 +325,7 @@ static void print(const char *name, json_t *value, FILE *out)
     json_t *o = json_object();
     set(o, "schema", number(JSON_SCHEMA));
     set(o, name, value);
-    if (!incomplete && json_dumpf(o, out, JSON_COMPACT) < 0 && !ferror(out))
+    if (!incomplete && json_dumpf(o, out, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 && !ferror(out))
         incomplete = true;
     if (incomplete)
         cli_die(&(mpp_error){.status = MPP_S_ERROR, .text = "cannot make JSON: out of memory"});

@@ -13,8 +13,8 @@ static void to_peer(why_graph *g, why_node *n, const mpp_participant *peer)
         graph_edge(n, graph_participant(g, n->mesh, peer));
 }
 
-/* A consumer that waits for data although some is there: it is of a stream that it does not read now.  (Of one that came
- * a moment ago it does not know yet: that shows when it is looked at again.) */
+/* A consumer that waits for data although some is there: it is of a stream that it does not read now.  (Of one that
+ * came a moment ago it does not know yet: that shows when it is looked at again.) */
 static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_channel *ch,
                         const mpp_participant *consumer)
 {

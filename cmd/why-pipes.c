@@ -76,8 +76,8 @@ static void at_its_door(why_graph *g, why_node *n, const char *does, bool served
     graph_end(n, r);
 }
 
-/* What a descriptor of `who` is; of a file that may be a server's, and of one that a thread of a process is at, also where
- * that waits: "/mnt/f (nfs4 at /mnt, nfs_wait_on_request)" */
+/* What a descriptor of `who` is; of a file that may be a server's, and of one that a thread of a process is at, also
+ * where that waits: "/mnt/f (nfs4 at /mnt, nfs_wait_on_request)" */
 static void say_target(char *out, size_t size, const proc_target *t, pid_t who, bool thread)
 {
     char path[PROC_PATH_MAX], mount[PROC_MOUNT_MAX], where[64] = "";
@@ -105,7 +105,9 @@ bool pipes_does(char *out, size_t size, const proc *p, proc_wait w)
     char target[2 * PROC_PATH_MAX] = "something";
     if (t.kind != PROC_NOTHING)
         say_target(target, sizeof target, &t, p->pid, false);
-    if (at_file)
+    if (p->execs)
+        snprintf(out, size, "becomes another program (execve), and a file that is closed on the way holds it up");
+    else if (at_file)
         snprintf(out, size, "%s %s%s", w.kind == PROC_READS ? "waits to read" : "waits to write", target,
                  p->state == 'D' ? " (D)" : "");
     else if (w.kind == PROC_FILES && p->state != 'R')
@@ -243,8 +245,8 @@ static void at_its_end(why_graph *g, why_node *n, const proc_target *t, const ch
     graph_end(n, r);
 }
 
-/* What a participant waits for, in words, too.  A call that may sleep is made by a thread of its own, and the descriptor
- * that it has published is that by which it hears of the end of the call. */
+/* What a participant waits for, in words, too. A call that may sleep is made by a thread of its own, and the
+ * descriptor that it has published is that by which it hears of the end of the call. */
 static proc_target awaited(const mpp_participant *p, char *what, size_t size)
 {
     proc_target t = proc_target_of(p->pid, p->fd);

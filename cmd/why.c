@@ -2,6 +2,7 @@
 #include "why-tell.h"
 
 #include "cli.h"
+#include "glance.h"
 #include "stat-text.h"
 
 #include <stdlib.h>
@@ -249,25 +250,38 @@ static why *judge(const why_graph *g, const mpp_snapshot *s, int64_t patience)
     return w;
 }
 
-void why_ask(const mpp_snapshot *const *meshes, size_t n, int64_t patience_ns, why **verdicts)
+typedef struct question {
+    const mpp_snapshot *const *meshes;
+    size_t n;
+    int64_t patience_ns;
+    why **verdicts;
+} question;
+
+static void answer(void *arg)
 {
+    const question *q = arg;
     why_world *world = world_make();
-    why_graph **graphs = cli_must(calloc(n + 1, sizeof *graphs));
+    why_graph **graphs = cli_must(calloc(q->n + 1, sizeof *graphs));
     bool look = false;
-    for (size_t i = 0; i < n; i++) {
-        graphs[i] = graph_make(world, meshes[i], patience_ns);
+    for (size_t i = 0; i < q->n; i++) {
+        graphs[i] = graph_make(world, q->meshes[i], q->patience_ns);
         look |= graph_wants_look(graphs[i]);
     }
     if (look)
         nanosleep(&(struct timespec){.tv_nsec = GRAPH_LOOK_NS}, NULL);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < q->n; i++) {
         graph_finish(graphs[i]);
-        verdicts[i] = judge(graphs[i], meshes[i], patience_ns);
-        verdicts[i]->unseen = world_unseen(world);
+        q->verdicts[i] = judge(graphs[i], q->meshes[i], q->patience_ns);
+        q->verdicts[i]->unseen = world_unseen(world);
         graph_free(&graphs[i]);
     }
     free(graphs);
     world_free(&world);
+}
+
+void why_ask(const mpp_snapshot *const *meshes, size_t n, int64_t patience_ns, why **verdicts)
+{
+    glance(answer, &(question){meshes, n, patience_ns, verdicts});
 }
 
 void why_free(why **wp)
@@ -318,6 +332,8 @@ void why_print(const why *w, FILE *out)
         fprintf(out, "and %u more of the kind '%s' and less; --json shows all\n", w->n - shown,
                 why_name(w->verdicts[shown].class));
     if (w->unseen)
-        fprintf(out, "not all was seen: %u processes, or what they hold, were not looked at, for want of time\n",
-                w->unseen);
+        fprintf(
+            out,
+            "not all was seen: of %u processes nothing, or not all that they hold, as it would have taken too long\n",
+            w->unseen);
 }

@@ -43,30 +43,38 @@ static ssize_t read_whole(int fd, char *buffer, size_t size)
     return (ssize_t)have;
 }
 
-/* /proc/PID/stat behind the command's name, which may hold anything: "S 1 2 ...".  NULL with errno. */
-static const char *stat_fields(pid_t pid, char *buffer, size_t size)
+/* /proc/PID/WHAT, with a NUL behind it.  false with errno. */
+static bool read_proc(pid_t pid, const char *what, char *buffer, size_t size)
 {
     char path[40];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, what);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         errno = errno == ENOENT ? ESRCH : errno;
-        return NULL;
+        return false;
     }
     ssize_t n = read_whole(fd, buffer, size - 1);
     int saved = errno;
     close(fd);
     errno = n < 0 ? saved : ESRCH;
     buffer[n > 0 ? n : 0] = 0;
-    char *end = strrchr(buffer, ')');
+    return n > 0;
+}
+
+/* /proc/PID/stat behind the command's name, which may hold anything: "S 1 2 ...".  NULL with errno. */
+static const char *stat_fields(pid_t pid, char *buffer, size_t size)
+{
+    const char *end = read_proc(pid, "stat", buffer, size) ? strrchr(buffer, ')') : NULL;
     return end && end[1] == ' ' ? end + 2 : NULL;
 }
 
+/* /proc/PID/stat would say it, too, but of a process in execve(2) some kernels let us wait for that, and it may wait for
+ * the server of a file system. */
 char liveness_state(pid_t pid)
 {
     char buffer[1024];
-    const char *p = stat_fields(pid, buffer, sizeof buffer);
-    return p ? *p : 0;
+    const char *line = read_proc(pid, "status", buffer, sizeof buffer) ? strstr(buffer, "\nState:\t") : NULL;
+    return line ? line[sizeof "\nState:\t" - 1] : 0;
 }
 
 uint64_t liveness_start_time(pid_t pid)

@@ -320,6 +320,17 @@ PARTICIPANT '
     mpp-create --remove "$m"
 }
 
+@test "what a mesh's names hold never reaches a terminal as it is" {
+    name=$'\xc2\x9b31m\xff'
+    m=$(mpp-create -s "a$name")
+    for options in "" --json --why "--why --json" --all; do
+        # shellcheck disable=SC2086 # several words
+        run -0 --separate-stderr mpp-stat $options "$m"
+        refute_regex "$(LC_ALL=C tr -d '\n -~' <<<"$output" | od -An -c)" '[^ ]'
+    done
+    mpp-create --remove "$m"
+}
+
 @test "JSON of the list is valid with a corrupt mesh in it, and says what is wrong" {
     m=$(mpp-create)
     spoil "$m" 512 0

@@ -1222,17 +1222,24 @@ as_there() { # NAME COMMAND...
     over
 }
 
-@test "downstream: a reader becomes another program, and what it had open hangs meanwhile" {
+@test "downstream: a reader becomes another program, and what is closed on the way hangs: others are seen all the same" {
     served
     mkfifo go
     m=$(small)
     endless "$m" 0
-    # What is closed on the way, by execve(2), asks the server.
-    mpp-consume "$m" | as_there reader perl -e 'open my $f, "+<", "$ENV{MPP_TEST}/mnt/f" or die; <STDIN>; open my $is, ">", "$ENV{MPP_TEST}/is-open"; open my $go, "<", "$ENV{MPP_TEST}/go"; <$go>; exec "cat"' >/dev/null &
+    mpp-consume "$m" | nsenter -m -t "$hung" perl -e '
+        open my $f, "+<", "$ENV{MPP_TEST}/mnt/f" or die;
+        <STDIN>;
+        open my $is, ">", "$ENV{MPP_TEST}/is-open";
+        open my $go, "<", "$ENV{MPP_TEST}/go";
+        <$go>;
+        exec "cat"' >/dev/null &
     wait_for test -e is-open
     hang
     timeout "$(patient 10)" sh -c 'echo >go'
-    is "$m" downstream c0 pid=reader
+    is "$m" downstream c0 "evidence~producer 0.*space"
+    run -7 mpp-stat --why --json --for "$patience" "$m"
+    assert_equal "$(jq '.meshes[0].unseen' <<<"$output")" 1
     kill "$hung"
     over
 }

@@ -9,6 +9,8 @@
  * has been printed, nothing is.  Whoever waits for an answer sleeps in state D, and cannot be killed, until the server is:
  * then each fails with ENOTCONN, and the mount is gone.  Nothing is kept in caches: each stat asks the server.
  *
+ * It ends by itself after a minute, so that a test that fails cannot leave the machine with processes that hang.
+ *
  * Others come to the files by /proc/PID/root/DIR/f, PID being that of hung, or as they would by
  * `nsenter -m -t PID COMMAND`. */
 #include "tap.h"
@@ -25,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROOT = FUSE_ROOT_ID, FILE_NODE, FIFO_NODE, LINE = 16, FILE_SIZE = 64 << 10, WRITE_MAX = 128 << 10 };
+enum { ROOT = FUSE_ROOT_ID, FILE_NODE, FIFO_NODE, LINE = 16, FILE_SIZE = 64 << 10, WRITE_MAX = 128 << 10, LIFE_S = 60 };
 
 static volatile sig_atomic_t hangs;
 
@@ -160,6 +162,7 @@ static int run(const char *directory, char *const *calls)
     sigaction(SIGUSR1, &(struct sigaction){.sa_handler = hang, .sa_flags = SA_RESTART}, NULL);
     puts("ready");
     fflush(stdout);
+    alarm(LIFE_S);
     for (;;) {
         const ssize_t n = read(fuse, request, sizeof request);
         if (n < 0 && errno != EINTR && errno != EAGAIN && errno != ENOENT)
