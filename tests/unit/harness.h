@@ -62,13 +62,19 @@ __attribute__((format(printf, 1, 2), noreturn)) static inline void bail_out(cons
 
 /* ---- the watchdog ---------------------------------------------------------------------------------- */
 
-/* Seconds that are left, when there are as many to run for each processor as there were in the last minute. */
-static inline int64_t harness_patience(void)
+/* How many there were to run for each processor in the last minute; at least 1. */
+static inline double harness_load(void)
 {
     struct sysinfo machine;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     double load = sysinfo(&machine) == 0 ? (double)machine.loads[0] / 65536 / (double)processors : 1;
-    return (int64_t)(harness.seconds * (load > 1 ? load : 1)) - (mpp_now() - harness.since) / 1000000000;
+    return load > 1 ? load : 1;
+}
+
+/* Seconds that are left, when it goes on as in the last minute. */
+static inline int64_t harness_patience(void)
+{
+    return (int64_t)(harness.seconds * harness_load()) - (mpp_now() - harness.since) / 1000000000;
 }
 
 static inline void harness_barked(int number)
