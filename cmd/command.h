@@ -65,9 +65,9 @@ int command_shell(command *c, const char *shell_command, command_pipe which, con
 /* Is there a reason to look at it: a SIGCHLD since we did so last, a time that is over?  Costs nothing. */
 bool command_due(const command *c);
 
-/* Look at it.  It gets the terminal when that is what it was stopped for, and we take that back when it has ended or was
- * stopped.  One that is being ended gets SIGKILL when its time is over, or when a signal wants us to end; and is given
- * up, which is said, when it survives that: it has other credentials, or sleeps where nothing interrupts it. */
+/* Look at it.  It gets the terminal when that is what it was stopped for, and we take that back when it has ended or
+ * was stopped.  One that is being ended gets SIGKILL when its time is over, or when a signal wants us to end; and is
+ * given up, which is said, when it survives that: it has other credentials, or sleeps where nothing interrupts it. */
 void command_attend(command *c);
 
 /* The same, and whether it has ended (or was never started, or was given up); reaps it when it has. */
@@ -94,8 +94,8 @@ void command_finish(command *c);
  * started: no effect. */
 void command_close(command *c);
 
-/* How it ended, as the shell's $?: its status, or 128 + signal; 127: there is no such command, 126: it cannot be executed.
- * -1: it has not ended. */
+/* How it ended, as the shell's $?: its status, or 128 + signal; 127: there is no such command, 126: it cannot be
+ * executed. -1: it has not ended. */
 int command_exit_status(const command *c);
 
 /* The same for one that has failed: never 0, also when --ok-status leaves that out. */

@@ -14,9 +14,9 @@
 
 typedef struct errand errand;
 
-/* Begin: a new thread calls run(self, arg).  arg belongs to the errand from here on: whoever comes last, errand_end() or the
- * thread of an abandoned errand, passes it to release (which may be NULL).
- * NULL with errno: no thread, descriptor or memory is to be had; arg is still the caller's. */
+/* Begin: a new thread calls run(self, arg).  arg belongs to the errand from here on: whoever comes last,
+ * errand_end() or the thread of an abandoned errand, passes it to release (which may be NULL). NULL with errno: no
+ * thread, descriptor or memory is to be had; arg is still the caller's. */
 errand *errand_begin(void (*run)(const errand *self, void *arg), void (*release)(void *arg), void *arg);
 
 /* Readable, and stays so, once run() has returned. */

@@ -27,8 +27,8 @@ static ssize_t next(message *m)
     return n;
 }
 
-/* Holds nothing open but what it is for; no signal but KILL and STOP reaches it.  Async-signal-safe calls only: a thread
- * of ours may have held any lock when we forked. */
+/* Holds nothing open but what it is for; no signal but KILL and STOP reaches it.  Async-signal-safe calls only: a
+ * thread of ours may have held any lock when we forked. */
 static _Noreturn void watch_over(int words, int pipe)
 {
     message m;
@@ -58,8 +58,9 @@ static _Noreturn void watch_over(int words, int pipe)
 
 /* ---- our side ------------------------------------------------------------------------------------ */
 
-/* Those that were told to end.  Nobody waits for them; who has ended is reaped when the next one is started or ends.  One
- * that is stopped may stay, and where there are too many of these the oldest is forgotten: init reaps it after us. */
+/* Those that were told to end.  Nobody waits for them; who has ended is reaped when the next one is started or ends.
+ * One that is stopped may stay, and where there are too many of these the oldest is forgotten: init reaps it after
+ * us. */
 static pid_t ending[ENDING_MAX];
 static unsigned n_ending;
 

@@ -21,8 +21,8 @@ int guard_start(guard *g, int pipe);
 int guard_me(const guard *g);
 /* The command shall see the end of its input now: let go of the pipe. */
 void guard_release(const guard *g);
-/* The command has ended and is still to be reaped, or is given up: the guard goes, and nobody waits for it.  Without effect
- * when there is none. */
+/* The command has ended and is still to be reaped, or is given up: the guard goes, and nobody waits for it.  Without
+ * effect when there is none. */
 void guard_end(guard *g);
 
 #endif

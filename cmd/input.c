@@ -539,7 +539,8 @@ int input_ended(input *in, mpp_error *err)
     const int ended = reader_ended(&in->reader, &missing, err);
     if (ended < 0)
         return -1;
-    /* A filter, or a range that was read, may have had enough; whatever else ends before its reader says so waits for that. */
+    /* A filter, or a range that was read, may have had enough; whatever else ends before its reader says so waits
+     * for that. */
     if (ended > 0 && in->piece.left != 0 && !(in->piece.command && reader_lives(&in->reader)))
         return 1;
     if (in->piece.left > 0)

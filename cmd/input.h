@@ -75,9 +75,8 @@ typedef enum input_outcome {
 input_outcome input_open_next(input *in, input_piece **piece, mpp_error *err);
 int input_fd(const input *in);
 
-/* After the end of a piece's data, and of the command behind it: did all of it come?
- * 0; 1: it is not known yet, ask again once input_fd() is readable; -1 with *err: it became shorter since it was shared out,
- * or could not be read. */
+/* After the end of a piece's data, and of the command behind it: did all of it come? 0; 1: it is not known yet, ask
+ * again once input_fd() is readable; -1 with *err: it became shorter since it was shared out, or could not be read. */
 int input_ended(input *in, mpp_error *err);
 
 /* Consumers have enough: close the piece, stop its command, give up opening the next.  What is left is the command,

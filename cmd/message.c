@@ -47,8 +47,8 @@ static bool wait_for(int fd, short events)
 {
     for (;;) {
         const int64_t begin = mpp_now(), left = hurry();
-        /* A signal interrupts poll(2); one that comes just before it is seen at the next turn.  (The signals' descriptor says
-         * as well that a child has ended, which is the loop's to take.) */
+        /* A signal interrupts poll(2); one that comes just before it is seen at the next turn.  (The signals'
+         * descriptor says as well that a child has ended, which is the loop's to take.) */
         const int64_t turn = out.hurried || left < MESSAGE_TURN ? left : MESSAGE_TURN;
         struct pollfd set[] = {{.fd = fd, .events = events}};
         poll(set, 1, (int)((turn + 999999) / 1000000));

@@ -593,8 +593,8 @@ static void job_free(job *j)
     participant_close(&j->who);
 }
 
-/* The commands are told to end, then the mesh is left, so that nobody waits for a stubborn command or for who reads what
- * we have to say, then they are reaped. */
+/* The commands are told to end, then the mesh is left, so that nobody waits for a stubborn command or for who reads
+ * what we have to say, then they are reaped. */
 static void finish(job *j)
 {
     summary_stream *streams = count_streams(j);

@@ -53,9 +53,9 @@ int reader_ask(reader *r, reader_open open, const void *arg, size_t which, const
 /* 1: *f, whose descriptor is ours; 0: not yet, poll r->fd; -1 with *err: what is wrong with the input. */
 int reader_answer(reader *r, reader_file *f, mpp_error *err);
 
-/* Why did what is copied end?  0, with the bytes in *missing that were to come and are not there; -1 with *err: it could not
- * be read, or the reader has died; 1: it has not said yet, poll r->fd.  (The pipe of a reader that was killed may end before
- * its socket does.)  What is not copied ends well. */
+/* Why did what is copied end?  0, with the bytes in *missing that were to come and are not there; -1 with *err: it
+ * could not be read, or the reader has died; 1: it has not said yet, poll r->fd.  (The pipe of a reader that was
+ * killed may end before its socket does.)  What is not copied ends well. */
 int reader_ended(reader *r, int64_t *missing, mpp_error *err);
 bool reader_lives(const reader *r);
 bool reader_lives(const reader *r);

@@ -41,8 +41,8 @@ unsigned signals_children(void);
 /* Were we continued since this was asked last?  Then we may have been stopped. */
 bool signals_continued(void);
 
-/* Stop our whole process group by SIGTTIN, SIGTTOU or SIGTSTP, as the terminal does, until it is continued.  false: it was
- * not, as nobody is there to continue it. */
+/* Stop our whole process group by SIGTTIN, SIGTTOU or SIGTSTP, as the terminal does, until it is continued.  false:
+ * it was not, as nobody is there to continue it. */
 bool signals_stop_job(int sig);
 
 /* Send sig to the process group of every command that runs.  One that has to end needs command_stop() besides:
@@ -52,14 +52,15 @@ void signals_forward(int sig);
 /* Die of sig, as if we had not caught it: the shell sees what it expects. */
 noreturn void signals_die(int sig);
 
-/* Process groups that signals are passed on to.  Called by command.c; signals_add() where there is room for one more. */
+/* Process groups that signals are passed on to.  Called by command.c; signals_add() where there is room for one
+ * more. */
 enum { SIGNALS_GROUPS_MAX = 1024 };
 bool signals_room(void);
 void signals_add(pid_t group);
 void signals_remove(pid_t group);
 
-/* In a child, before exec, with every signal blocked: the dispositions and the mask that we were started with; mask: where
- * nothing was installed. */
+/* In a child, before exec, with every signal blocked: the dispositions and the mask that we were started with; mask:
+ * where nothing was installed. */
 void signals_restore(const sigset_t *mask);
 
 #endif

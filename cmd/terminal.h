@@ -17,8 +17,8 @@ typedef enum terminal_answer {
     TERMINAL_REFUSED, /* we are in the background, and nobody is there who could change that */
 } terminal_answer;
 
-/* The group of one of our commands was stopped by SIGTTIN or SIGTTOU, which is sig.  Our whole job is stopped in the same
- * way while it is in the background. */
+/* The group of one of our commands was stopped by SIGTTIN or SIGTTOU, which is sig.  Our whole job is stopped in the
+ * same way while it is in the background. */
 terminal_answer terminal_ask(pid_t group, int sig);
 
 /* Does this group have it from us? */

@@ -1,10 +1,10 @@
 /* why-graph.h - who waits for whom: participants, and the processes between them
  *
- * A node is a participant of some mesh, or a process that is to read, to write, or to end.  What each waits for gives the
- * edges: any of them will do (who waits for data of any producer, or for any who holds a pipe), or all are needed.  A
- * chain ends in a root: nobody is to be seen behind it.  Who is stuck is the largest set in which nobody can go on; then
- * each of them is led to the worst root that it comes to, by the shortest way, and who comes to none is in a circle, or
- * waits for one. */
+ * A node is a participant of some mesh, or a process that is to read, to write, or to end.  What each waits for
+ * gives the edges: any of them will do (who waits for data of any producer, or for any who holds a pipe), or all are
+ * needed.  A chain ends in a root: nobody is to be seen behind it.  Who is stuck is the largest set in which nobody
+ * can go on; then each of them is led to the worst root that it comes to, by the shortest way, and who comes to none
+ * is in a circle, or waits for one. */
 #ifndef CMD_WHY_GRAPH_H
 #define CMD_WHY_GRAPH_H
 

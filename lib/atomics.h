@@ -31,10 +31,10 @@
 #define ATOMICS_SANITIZED 1
 #endif
 
-/* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at
- * who sleeps.  The doorbell needs it, and who says something and then looks at what others have said (endpoint.c, mesh.c,
- * mpp_producer_agree()).  ThreadSanitizer does not
- * understand fences; a read-modify-write of a location of its own gives it the same edge. */
+/* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at who
+ * sleeps.  The doorbell needs it, and who says something and then looks at what others have said (endpoint.c,
+ * mesh.c, mpp_producer_agree()).  ThreadSanitizer does not understand fences; a read-modify-write of a location of
+ * its own gives it the same edge. */
 #ifdef ATOMICS_SANITIZED
 #define full_fence() full_fence_tsan()
 static inline void full_fence_tsan(void)

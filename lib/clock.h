@@ -1,7 +1,8 @@
 /* clock.h - one clock for all who share a segment
  *
- * CLOCK_MONOTONIC and CLOCK_BOOTTIME have an offset of their own in each time namespace.  What is written to a segment
- * is a moment of the initial one, and so is whatever it is compared with; a deadline for a call of ours is mpp_now(). */
+ * CLOCK_MONOTONIC and CLOCK_BOOTTIME have an offset of their own in each time namespace.  What is written to a
+ * segment is a moment of the initial one, and so is whatever it is compared with; a deadline for a call of ours is
+ * mpp_now(). */
 #ifndef CLOCK_H
 #define CLOCK_H
 

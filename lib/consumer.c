@@ -343,7 +343,8 @@ static void hand_out(consumer_stream *s, unsigned producer, const inlet_frame *f
     s->last = producer;
 }
 
-/* The common case, on what was published when we last looked: a whole frame of this stream, of the run that was asked. */
+/* The common case, on what was published when we last looked: a whole frame of this stream, of the run that was
+ * asked. */
 static bool take_quickly(consumer_stream *s, unsigned producer, mpp_batch *batch)
 {
     inlet *i = &s->inlets[producer];

@@ -37,8 +37,8 @@ int doorbell_socket(void);
 /* Bind one there (a stale file of a dead predecessor is replaced; the caller holds the slot), for its owner alone
  * whatever the umask is.  0, or -1 with errno. */
 int doorbell_bind(int fd, const char *path);
-/* A pipe, as the second bell: one descriptor for both of its ends, and the inode by which it is known.  -1 with errno: none
- * can be had. */
+/* A pipe, as the second bell: one descriptor for both of its ends, and the inode by which it is known.  -1 with
+ * errno: none can be had. */
 int doorbell_pipe(uint64_t *inode);
 
 /* Send one byte, and wait for nobody. */

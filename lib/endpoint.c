@@ -213,7 +213,8 @@ static void unwatch(endpoint *e, pid_t pid)
         }
 }
 
-/* Does it say that pidfd_open(2) is not for us here: a sandbox, an old kernel?  Then the lock alone can tell of a death. */
+/* Does it say that pidfd_open(2) is not for us here: a sandbox, an old kernel?  Then the lock alone can tell of a
+ * death. */
 static bool is_unwatchable(int os_error)
 {
     return os_error == EPERM || os_error == EACCES || os_error == ENOSYS;
@@ -822,7 +823,8 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
     return 0;
 }
 
-/* What a producer writes into: its rings of the lane, or its tape, or of a mailbox all boxes, for each may be ours one day. */
+/* What a producer writes into: its rings of the lane, or its tape, or of a mailbox all boxes, for each may be ours
+ * one day. */
 static int lane_reserve(const endpoint *e, unsigned lane, mpp_error *err)
 {
     const mpp_mesh *m = e->mesh;
@@ -888,8 +890,8 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
     }
     endpoint_publish(e, MPP_COMPUTING, 0, 0, clock_shared());
     slots_state(e, LAYOUT_LIVE);
-    /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over.  And with the one in
-     * endpoint_everybody(): either who waits there sees us LIVE, or we see that it waits [B2]. */
+    /* [L3] with the one in endpoint_leave(): either it sees us LIVE or we see that the mesh is over.  And with the
+     * one in endpoint_everybody(): either who waits there sees us LIVE, or we see that it waits [B2]. */
     full_fence();
     if (e->again || load_relaxed(&m->header->barrier))
         announce(e);

@@ -105,7 +105,8 @@ layout_slot *endpoint_peer(const endpoint *e, unsigned lane, unsigned peer);
 /* Ring a peer that doorbell_wake() said to ring. */
 void endpoint_ring(endpoint *e, unsigned lane, unsigned peer);
 
-/* Bells are owed, and no timer could be had that would remind us: a sleep ends within OWED_MS, and endpoint_pay() follows. */
+/* Bells are owed, and no timer could be had that would remind us: a sleep ends within OWED_MS, and endpoint_pay()
+ * follows. */
 static inline bool endpoint_unreminded(const endpoint *e)
 {
     return e->owed.n && e->timer < 0;

@@ -13,8 +13,8 @@ __attribute__((format(printf, 4, 5))) int error_set(mpp_error *err, mpp_status s
 /* Hand on all of an error that another call has filled in.  Always returns -1. */
 int error_pass(mpp_error *err, const mpp_error *why);
 
-/* A failure that was told by somebody else's code, made fit to be told to everybody: its status is one of a failure, its
- * text one line, and `otherwise` where it has none (told may be NULL). */
+/* A failure that was told by somebody else's code, made fit to be told to everybody: its status is one of a failure,
+ * its text one line, and `otherwise` where it has none (told may be NULL). */
 mpp_error error_told(const mpp_error *told, const char *otherwise);
 
 #endif

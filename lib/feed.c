@@ -129,7 +129,8 @@ static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, co
     return outcome;
 }
 
-/* Is there room for all of a long record, in all channels that it goes to?  Notes what to wait for where there is not. */
+/* Is there room for all of a long record, in all channels that it goes to?  Notes what to wait for where there is
+ * not. */
 static bool room_for_all(mpp_producer *p, producer_stream *s, int target, size_t len)
 {
     const uint64_t most = producer_frame_max(p), parts = len / most;
@@ -213,8 +214,8 @@ static mpp_outcome feed_each(mpp_producer *p, producer_stream *s, const unsigned
     return outcome;
 }
 
-/* Lines, or the like, of which nothing but one field or their number decides where they go: many are looked at together,
- * and most of them are appended to frames that are open already. */
+/* Lines, or the like, of which nothing but one field or their number decides where they go: many are looked at
+ * together, and most of them are appended to frames that are open already. */
 static bool comes_in_lots(const producer_stream *s)
 {
     const mesh_stream *d = s->declared;
@@ -314,7 +315,8 @@ static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_form
     if (s->long_left || s->filling || (s->registry.consumers > 1 && s->declared->info.partition != MPP_ROUND_ROBIN))
         return false;
     outlet *o = &s->outlets[s->registry.consumers > 1 ? partition_turn(p, s) : 0];
-    /* What is pending found no room there, and left o->room at 0.  Where a buffer overwrites, no outlet has a stream. */
+    /* What is pending found no room there, and left o->room at 0.  Where a buffer overwrites, no outlet has a
+     * stream. */
     if (o->stream != (int)s->stream || whole > o->room || producer_state(p, s) != MPP_OK)
         return false;
     unsigned char *to = ring_tail(&o->ring) + sizeof(layout_frame) + o->len;

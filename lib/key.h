@@ -50,8 +50,8 @@ bool key_bytes(const key *k, const unsigned char *body, size_t n, key_scratch *s
  * n = 0 fields: bytewise, shorter first.  -1, 0 or 1. */
 int key_compare(const key *k, const unsigned char *a, size_t a_len, const unsigned char *b, size_t b_len);
 
-/* n modulo consumers (at least 1).  Most meshes have a power of two of them, and a division takes longer than the rest of
- * what is done with a short record. */
+/* n modulo consumers (at least 1).  Most meshes have a power of two of them, and a division takes longer than the
+ * rest of what is done with a short record. */
 static inline unsigned key_modulo(uint64_t n, unsigned consumers)
 {
     return (unsigned)((consumers & (consumers - 1)) == 0 ? n & (consumers - 1) : n % consumers);

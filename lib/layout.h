@@ -54,8 +54,9 @@ typedef struct layout_header {
     char name[MPP_NAME_MAX + 1];
     uint64_t pid_namespace;   /* the creator's, in which watch_pid is a process; 0: unknown */
     uint64_t mount_namespace; /* the creator's, in which socket_dir is the directory that is meant; 0: unknown */
-    /* Which directory socket_dir is; inode 0: not made yet.  W: who makes it, inode last, release [G1].  R: who attaches,
-     * acquire [G2]; two who make it one after the other may leave a pair that fits no directory: then nobody uses it */
+    /* Which directory socket_dir is; inode 0: not made yet.  W: who makes it, inode last, release [G1].  R: who
+     * attaches, acquire [G2]; two who make it one after the other may leave a pair that fits no directory: then
+     * nobody uses it */
     _Atomic uint64_t directory_device, directory_inode;
 
     _Alignas(128) _Atomic uint32_t peers; /* W: who attaches or leaves, add release [P1].  R: all, acquire [P2] */

@@ -68,8 +68,8 @@ static const char *stat_fields(pid_t pid, char *buffer, size_t size)
     return end && end[1] == ' ' ? end + 2 : NULL;
 }
 
-/* /proc/PID/stat would say it, too, but of a process in execve(2) some kernels let us wait for that, and it may wait for
- * the server of a file system. */
+/* /proc/PID/stat would say it, too, but of a process in execve(2) some kernels let us wait for that, and it may wait
+ * for the server of a file system. */
 char liveness_state(pid_t pid)
 {
     char buffer[1024];

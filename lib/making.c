@@ -217,7 +217,8 @@ static bool takes_directory(const char *directory)
     return mkdir(directory, 0700) == 0 && rmdir(directory) == 0;
 }
 
-/* A runtime directory is the system's to set, and often cannot be used (su, cron, a logout): then the next one will do. */
+/* A runtime directory is the system's to set, and often cannot be used (su, cron, a logout): then the next one will
+ * do. */
 static int socket_directory(const layout *l, const char *short_id, char *directory, mpp_error *err)
 {
     char base[PATH_MAX];
@@ -380,7 +381,8 @@ static int publish(segment *s, const char *id, mpp_error *err)
                      errno == ENOENT ? " (that needs /proc, which is not mounted here)" : "");
 }
 
-/* The directory comes after the name, and goes before it: one that is there without its mesh is left over (reaper.c). */
+/* The directory comes after the name, and goes before it: one that is there without its mesh is left over
+ * (reaper.c). */
 static int directory_make(mpp_mesh *m, mpp_error *err)
 {
     if (mesh_directory_make(m) == 0)

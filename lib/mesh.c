@@ -552,8 +552,8 @@ bool mesh_complete(const mpp_mesh *m)
     return true;
 }
 
-/* Does nothing more come from this slot?  A producer's last run may go on when every consumer has finished it, but where
- * its buffer overwrites: there consumers come and go, and it alone decides. */
+/* Does nothing more come from this slot?  A producer's last run may go on when every consumer has finished it, but
+ * where its buffer overwrites: there consumers come and go, and it alone decides. */
 static bool slot_over(const mpp_mesh *m, unsigned number)
 {
     const layout_slot *s = mesh_slot(m, number);

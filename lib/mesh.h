@@ -115,8 +115,8 @@ uint32_t mesh_cause_word(const mpp_mesh *m);
 /* May the last one out remove a mesh that failed, although somebody never came? */
 bool mesh_cause_final(const mpp_mesh *m);
 
-/* Has the process that the mesh is tied to (--pid) gone?  In another PID namespace than the creator's: it is not known, so
- * no. */
+/* Has the process that the mesh is tied to (--pid) gone?  In another PID namespace than the creator's: it is not
+ * known, so no. */
 bool mesh_watch_gone(const mpp_mesh *m);
 /* The same of a mesh that is not open, and not to be kept, by its header alone; false also when that cannot be read. */
 bool mesh_tied_gone(const char *id);
@@ -141,18 +141,18 @@ enum { MESH_XDG_RUNTIME_DIR, MESH_TMPDIR, MESH_TMP, MESH_DIRECTORIES };
 int mesh_temporary_directory(unsigned at, char base[PATH_MAX]);
 /* Make the mesh's directory, once the mesh has its name.  0, or -1 with errno (EEXIST: there is one). */
 int mesh_directory_make(mpp_mesh *m);
-/* May sockets be bound there: is the directory that we see the mesh's?  One that is gone is made again by who is in the
- * creator's mount namespace; elsewhere it must be the one that was recorded.  1; 0: it cannot be had, or is another one;
- * -1 with *err: it is not ours alone. */
+/* May sockets be bound there: is the directory that we see the mesh's?  One that is gone is made again by who is in
+ * the creator's mount namespace; elsewhere it must be the one that was recorded.  1; 0: it cannot be had, or is
+ * another one; -1 with *err: it is not ours alone. */
 int mesh_directory_check(mpp_mesh *m, mpp_error *err);
 /* Has the segment lost its name?  Then whoever leaves takes the directory along, if nothing is left in it. */
 void mesh_directory_tidy(const mpp_mesh *m);
 
-/* Ring slot `number` from a datagram socket: by its socket, else by its pipe.  DOORBELL_RUNG, also where nobody lives who
- * could be asleep. */
+/* Ring slot `number` from a datagram socket: by its socket, else by its pipe.  DOORBELL_RUNG, also where nobody
+ * lives who could be asleep. */
 doorbell_outcome mesh_ring(const mpp_mesh *m, unsigned number, int from);
-/* Ring every endpoint of a lane that may be there, ourselves included.  Who could not be rung is added to *owed (NULL: nobody
- * will try again). */
+/* Ring every endpoint of a lane that may be there, ourselves included.  Who could not be rung is added to *owed
+ * (NULL: nobody will try again). */
 void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from, mesh_debts *owed);
 /* The same for all lanes; from -1: a socket is made for it, if there is a descriptor to be had. */
 void mesh_ring_all(const mpp_mesh *m, int from, mesh_debts *owed);

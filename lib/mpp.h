@@ -149,8 +149,8 @@ int mpp_mesh_remove(const char *id, mpp_error *err);
  * each, when not NULL, is told of every mesh removed.  The number removed, or -1 with *err. */
 int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err);
 
-/* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more, but for those
- * that are to be kept.  What cannot be looked at stays. */
+/* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more, but for
+ * those that are to be kept.  What cannot be looked at stays. */
 void mpp_mesh_free_tied(void);
 
 const char *mpp_mesh_id(const mpp_mesh *m);        /* what mpp_mesh_open() takes */
@@ -231,9 +231,9 @@ unsigned mpp_producer_index(const mpp_producer *p);
 /* Detach and clear *p.  A stream that was begun and not ended fails. */
 void mpp_producer_detach(mpp_producer **p);
 
-/* This producer takes its share of an input that others have a share of, too.  what: a hash of which input it is; how: a
- * hash of how it looked (its size) when this producer worked its share out.  Both are compared with what the mesh's other
- * producers of the stream have said, before or later: of two who differ one at least learns it.
+/* This producer takes its share of an input that others have a share of, too.  what: a hash of which input it is; how:
+ * a hash of how it looked (its size) when this producer worked its share out.  Both are compared with what the mesh's
+ * other producers of the stream have said, before or later: of two who differ one at least learns it.
  * -1: nobody differs (or we do not serve the stream); else the index of a producer that said the same `what` and
  * another `how`: its share and ours do not fit together. */
 int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t how);

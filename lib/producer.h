@@ -114,9 +114,9 @@ static inline mpp_outcome producer_refuse(int why)
     errno = why;
     return MPP_ERROR;
 }
-/* May a record come in this way now, into a stream on which nothing is pending?  MPP_OK; MPP_ERROR with errno EINVAL: one
- * that came in another way is not whole yet; MPP_WOULD_BLOCK, MPP_CLOSED, MPP_GONE: of what mpp_fill has read, which goes
- * before. */
+/* May a record come in this way now, into a stream on which nothing is pending?  MPP_OK; MPP_ERROR with errno
+ * EINVAL: one that came in another way is not whole yet; MPP_WOULD_BLOCK, MPP_CLOSED, MPP_GONE: of what mpp_fill has
+ * read, which goes before. */
 mpp_outcome producer_other_way(mpp_producer *p, producer_stream *s, producer_way way);
 static inline mpp_outcome producer_turn(mpp_producer *p, producer_stream *s, producer_way way)
 {
@@ -128,8 +128,8 @@ static inline mpp_outcome producer_turn(mpp_producer *p, producer_stream *s, pro
 /* What to say of a record that is not whole yet; of a stream that is not ours. */
 void producer_between(const producer_stream *s, mpp_error *err);
 void producer_unserved(const mpp_producer *p, unsigned stream, mpp_error *err);
-/* What mpp_fill has read goes into frames.  MPP_OK: all of it, and it ends where a record does; MPP_ERROR with errno EINVAL:
- * it does not. */
+/* What mpp_fill has read goes into frames.  MPP_OK: all of it, and it ends where a record does; MPP_ERROR with errno
+ * EINVAL: it does not. */
 mpp_outcome fill_rest(mpp_producer *p, producer_stream *s);
 /* The next record goes nowhere. */
 void producer_give_up(mpp_producer *p, producer_stream *s);

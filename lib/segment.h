@@ -14,7 +14,8 @@ typedef struct segment segment;
 #define SEGMENT_DIRECTORY "/dev/shm"
 #define SEGMENT_PREFIX    "mpp_"
 
-/* "/dev/shm/mpp_ID"; false: not a valid id (letters, digits, '.', '_', '-', not first '.' or '-', 1 .. MPP_NAME_MAX). */
+/* "/dev/shm/mpp_ID"; false: not a valid id (letters, digits, '.', '_', '-', not first '.' or '-', 1 ..
+ * MPP_NAME_MAX). */
 enum { SEGMENT_PATH_MAX = 96 };
 bool segment_path(const char *id, char path[SEGMENT_PATH_MAX]);
 

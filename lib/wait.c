@@ -260,7 +260,8 @@ static bool stopped(int32_t pid)
     return state == 'T' || state == 't';
 }
 
-/* Is any participant of our lanes, or its command, stopped or traced?  Nobody is late then, nor is who waits for one. */
+/* Is any participant of our lanes, or its command, stopped or traced?  Nobody is late then, nor is who waits for
+ * one. */
 static bool anybody_stopped(const endpoint *e)
 {
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
@@ -273,9 +274,9 @@ static bool anybody_stopped(const endpoint *e)
     return false;
 }
 
-/* --timeout is waited for in slices, and one counts only when nobody was stopped at its beginning or end.  So a stop that
- * ends just before the time is up is seen, and so is our own, of which we know nothing: a slice counts once, however
- * late we wake from it. */
+/* --timeout is waited for in slices, and one counts only when nobody was stopped at its beginning or end.  So a stop
+ * that ends just before the time is up is seen, and so is our own, of which we know nothing: a slice counts once,
+ * however late we wake from it. */
 static int64_t slice(const endpoint *e)
 {
     return e->timeout_ns / 16 + 1000000;

@@ -5,9 +5,10 @@
  *     hung --try             exit status 0: that is permitted here
  *     hung                   tests itself
  *
- * A CALL (open, getattr, read, write, flush) is never answered, all others are until SIGUSR1; from then on, when "hung"
- * has been printed, nothing is.  Whoever waits for an answer sleeps in state D, and cannot be killed, until the server is:
- * then each fails with ENOTCONN, and the mount is gone.  Nothing is kept in caches: each stat asks the server.
+ * A CALL (open, getattr, read, write, flush) is never answered, all others are until SIGUSR1; from then on, when
+ * "hung" has been printed, nothing is.  Whoever waits for an answer sleeps in state D, and cannot be killed, until
+ * the server is: then each fails with ENOTCONN, and the mount is gone.  Nothing is kept in caches: each stat asks
+ * the server.
  *
  * It ends by itself after a minute, so that a test that fails cannot leave the machine with processes that hang.
  *

@@ -1,11 +1,11 @@
 /* kills.c - a random participant, or its command, is killed at a random moment
  *
- * Shows: whatever it was doing, the others deliver what was published, name it, and end: within 100 ms of its death, as
- * the median goes (nobody is blocked on its output here).  Nothing is left after --gc.
+ * Shows: whatever it was doing, the others deliver what was published, name it, and end: within 100 ms of its death,
+ * as the median goes (nobody is blocked on its output here).  Nothing is left after --gc.
  *
  * Each round is a mesh of random size and partition with random inputs and outputs.  MPP_KILLS is how many processes
- * there are to be killed (1,000); a failure prints the round's seed, and `kills SEED` repeats it ten times: the mesh is the
- * same then and so is the moment, but not what else the machine does. */
+ * there are to be killed (1,000); a failure prints the round's seed, and `kills SEED` repeats it ten times: the mesh
+ * is the same then and so is the moment, but not what else the machine does. */
 #define RECORDS 12000
 #include "judge.h"
 

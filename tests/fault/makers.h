@@ -1,4 +1,5 @@
-/* makers.h - one that makes a mesh, or removes it, is to be killed: what it finds, what it does, and what is promised then */
+/* makers.h - one that makes a mesh, or removes it, is to be killed: what it finds, what it does, and what is
+ * promised then */
 #ifndef MAKERS_H
 #define MAKERS_H
 

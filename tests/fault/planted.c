@@ -1,7 +1,8 @@
 /* What somebody else has put where the directory for sockets, or a socket, of a mesh is to be.
  *
- * Nothing is followed, used or removed that is not ours alone: attaching is refused and names the place, everybody in the
- * mesh is told, and what was planted is as it was.  (What stands in a segment's place: unit/segment.)  Nothing is random. */
+ * Nothing is followed, used or removed that is not ours alone: attaching is refused and names the place, everybody
+ * in the mesh is told, and what was planted is as it was.  (What stands in a segment's place: unit/segment.)
+ * Nothing is random. */
 #include "door.h"
 #include "mesh.h"
 

@@ -1,7 +1,8 @@
-/* stage.h - where scenes are played: a directory, a /dev/shm and an environment of one's own, for one process or several
+/* stage.h - where scenes are played: a directory, a /dev/shm and an environment of one's own, for one process or
+ * several
  *
- * Whoever plays inherits what becomes an orphan, so it knows when no process is left; its children are all that it ever
- * signals.  Seeds and counts come from the environment: MPP_SEED, and what each program says. */
+ * Whoever plays inherits what becomes an orphan, so it knows when no process is left; its children are all that it
+ * ever signals.  Seeds and counts come from the environment: MPP_SEED, and what each program says. */
 #ifndef STAGE_H
 #define STAGE_H
 

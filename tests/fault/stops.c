@@ -1,11 +1,12 @@
 /* stops.c - random participants and commands are stopped for longer than anybody waits, and go on
  *
- * Shows: time alone means nothing.  Whoever is stopped (SIGSTOP), alone, with others or again and again, at whatever it is
- * doing, and whoever waits for it meanwhile: when it goes on every output is byte-exact, each exit status 0, and nobody
- * has said a word.  While a participant is stopped its doorbell is rung until it takes no more, which has no effect either.
+ * Shows: time alone means nothing.  Whoever is stopped (SIGSTOP), alone, with others or again and again, at whatever
+ * it is doing, and whoever waits for it meanwhile: when it goes on every output is byte-exact, each exit status 0,
+ * and nobody has said a word.  While a participant is stopped its doorbell is rung until it takes no more, which has
+ * no effect either.
  *
- * Outputs are held against what they have to be byte by byte, which is more than a sum of them.  MPP_STOPS is how many
- * rounds there are to be (200), MPP_SEED which; a failure prints the seed that repeats its round alone:
+ * Outputs are held against what they have to be byte by byte, which is more than a sum of them.  MPP_STOPS is how
+ * many rounds there are to be (200), MPP_SEED which; a failure prints the seed that repeats its round alone:
  * MPP_STOPS=1 MPP_SEED=SEED. */
 #include "judge.h"
 
@@ -14,8 +15,8 @@
 
 enum { SEATS = 4, COMMANDS = SEATS, MESHES = 16, PIECES = 40 };
 
-/* For so long they wait for others, so many times 600 ms; who is stopped is stopped for longer, mostly.  On a busy machine
- * who is not stopped may be late, too. */
+/* For so long they wait for others, so many times 600 ms; who is stopped is stopped for longer, mostly.  On a busy
+ * machine who is not stopped may be late, too. */
 static unsigned slower = 1;
 
 static void set_patience(char text[64])

@@ -1,12 +1,12 @@
 /* sweep.h - every system call of a tool, everything that may be done to it, and a random share of that
  *
- * A scene is run once with each of its seats traced, so that the calls are known; of all points at which a fault fits so
- * many as asked for are tried, in an order that a seed gives, by two processes at once.  A point is written
+ * A scene is run once with each of its seats traced, so that the calls are known; of all points at which a fault
+ * fits so many as asked for are tried, in an order that a seed gives, by two processes at once.  A point is written
  *
  *     SCENE/SEAT/PROCESS/CALL/NTH/DEED[=ERROR]      as in gather-files/p0/1/openat/3/error=EMFILE
  *
- * and the program, called with one, does that alone.  What a run does at the same time as others is not replayed by it:
- * a call may come in another number, or not at all, and such a run counts as none. */
+ * and the program, called with one, does that alone.  What a run does at the same time as others is not replayed by
+ * it: a call may come in another number, or not at all, and such a run counts as none. */
 #ifndef SWEEP_H
 #define SWEEP_H
 
@@ -41,8 +41,9 @@ typedef struct fault {
 
 /* Nobody may notice these.
  *
- * EINTR: the calls that signal(7) and their manuals say are interrupted.  Not fcntl(2): its locks are taken or refused
- * without a wait, on a file system in memory; nor openat(2): what is opened is a file, or does not block.  EAGAIN: where the descriptor is one that does not block. */
+ * EINTR: the calls that signal(7) and their manuals say are interrupted.  Not fcntl(2): its locks are taken or
+ * refused without a wait, on a file system in memory; nor openat(2): what is opened is a file, or does not block.
+ * EAGAIN: where the descriptor is one that does not block. */
 static const fault invisible[] = {
     INTERRUPT(read),
     INTERRUPT(write),
@@ -255,7 +256,8 @@ static inline const place *sweep_named(const sweep *w, const char *text)
     return NULL;
 }
 
-/* ---- working on it ------------------------------------------------------------------------------------------------ */
+/* ---- working on it
+ * ------------------------------------------------------------------------------------------------ */
 
 static inline void sweep_work(void *arg)
 {

@@ -1,8 +1,8 @@
 /* trace.h - one process and its children under ptrace(2), and one thing done to one of their system calls
  *
- * Calls are counted from the first line of the tool's main on (the dynamic loader's are not its own), for each process
- * and each call.  A process is numbered by how it came about: the tool is 1, the k-th child of process n is 8n + k.  Who
- * becomes another program by exec is let go. */
+ * Calls are counted from the first line of the tool's main on (the dynamic loader's are not its own), for each
+ * process and each call.  A process is numbered by how it came about: the tool is 1, the k-th child of process n is
+ * 8n + k.  Who becomes another program by exec is let go. */
 #ifndef TRACE_H
 #define TRACE_H
 

@@ -1,7 +1,8 @@
 /* fuzz-slice - a file's ranges for several participants, and whole files dealt out, against the obvious way
  *
  * Shows that the shares of any bytes, in any format, lie end to end and hold each record where it begins, so that
- * together they are the file, or one of them goes to its end and holds a record that is too long; and that every file goes to somebody, to the least loaded. */
+ * together they are the file, or one of them goes to its end and holds a record that is too long; and that every
+ * file goes to somebody, to the least loaded. */
 #include "fuzz.h"
 
 #include "../../cmd/slice.h"

@@ -1,5 +1,6 @@
-/* The doorbell when system calls are interrupted or refused: those that it makes are ours here, and say what a test wants.
- * Bells that come through, and what comes of those that do not; the descriptors are as many afterwards as before. */
+/* The doorbell when system calls are interrupted or refused: those that it makes are ours here, and say what a test
+ * wants. Bells that come through, and what comes of those that do not; the descriptors are as many afterwards as
+ * before. */
 #include "bell.h"
 #include "harness.h"
 

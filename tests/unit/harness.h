@@ -92,8 +92,8 @@ static inline void harness_barked(int number)
     _exit(1);
 }
 
-/* From here on it may take so long, ten times that under a sanitizer, and longer where the machine is busy.  Children of
- * a fork have no watchdog, but a parent that has. */
+/* From here on it may take so long, ten times that under a sanitizer, and longer where the machine is busy.
+ * Children of a fork have no watchdog, but a parent that has. */
 static inline void watchdog(unsigned seconds, const char *step)
 {
     harness.step = step;

@@ -1,5 +1,5 @@
-/* What a caller owes: a call that does not fit what came before it, or names what there is not, is refused with MPP_ERROR
- * and EINVAL, and nothing is done: what was produced otherwise comes, whole and in order. */
+/* What a caller owes: a call that does not fit what came before it, or names what there is not, is refused with
+ * MPP_ERROR and EINVAL, and nothing is done: what was produced otherwise comes, whole and in order. */
 #include "ways.h"
 
 #include <limits.h>

@@ -86,7 +86,8 @@ static inline void *tap_low(uint64_t *word, size_t n)
     return (char *)word + (little ? 0 : sizeof *word - n);
 }
 
-/* What a hostile writer might make of a word: a bit, a little more or less, something small, something huge, anything. */
+/* What a hostile writer might make of a word: a bit, a little more or less, something small, something huge,
+ * anything. */
 static inline uint64_t tap_any_word(uint64_t old)
 {
     switch (tap_random(6)) {
