@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -242,6 +243,14 @@ int command_shell(command *c, const char *shell_command, command_pipe which, con
     describe(text, words);
     char *argv[] = {"sh", "-c", "--", (char *)shell_command, NULL};
     return spawn_with(c, argv, which, env, text, COMMAND_TEXT_MAX, err);
+}
+
+/* The report ends when exec has taken place; what it says is read when the command is reaped. */
+bool command_begun(const command *c)
+{
+    struct pollfd report = {.fd = c->report, .events = POLLIN};
+    int said = 0;
+    return c->ended || (poll(&report, 1, 0) == 1 && ioctl(c->report, FIONREAD, &said) == 0 && said == 0);
 }
 
 /* ---- its end ------------------------------------------------------------------------------------ */

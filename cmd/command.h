@@ -73,6 +73,10 @@ void command_attend(command *c);
 /* The same, and whether it has ended (or was never started, or was given up); reaps it when it has. */
 bool command_reap(command *c);
 
+/* Has it been executed, or ended without that?  Where it has not, c->report becomes readable when it is, or signals_fd()
+ * when it has ended. */
+bool command_begun(const command *c);
+
 /* Close our end: the end of the data for a COMMAND_WRITE, or all was read of a COMMAND_READ. */
 void command_close_pipe(command *c);
 

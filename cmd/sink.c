@@ -149,7 +149,7 @@ int sink_open_file(sink *s, const char *name, mpp_error *err)
 
 bool sink_unread(const sink *s)
 {
-    return s->state == SINK_OPENING && atomic_load(&s->opening->unread);
+    return s->state == SINK_OPENING && s->opening && atomic_load(&s->opening->unread);
 }
 
 static bool shared(const sink *sinks, unsigned n, const sink *s)
@@ -179,6 +179,7 @@ int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *
     if (spawned < 0)
         return -1;
     s->has_command = true;
+    s->state = SINK_OPENING; /* until it is executed: nothing is asked for on behalf of one that cannot be */
     s->out = (io){s->command.fd, IO_NEVER_BLOCKS}; /* non-blocking, and ours alone */
     s->reader = s->command.fd;
     return 0;
@@ -192,7 +193,7 @@ unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED])
     const bool full = !sink_empty(s);
     if (s->state == SINK_OPENING) {
         set[n++] = (struct pollfd){.fd = -1};
-        set[n++] = (struct pollfd){.fd = errand_fd(s->errand), .events = POLLIN};
+        set[n++] = (struct pollfd){.fd = s->has_command ? s->command.report : errand_fd(s->errand), .events = POLLIN};
     }
     if (s->state == SINK_OPEN && !s->linger_until) {
         set[n++] = (struct pollfd){.fd = s->reader, .events = full && !s->pump ? POLLOUT : 0};
@@ -281,10 +282,14 @@ static void look_at_pump(sink *s)
 
 void sink_look(sink *s, const ok_list *ok)
 {
-    if (s->state == SINK_OPENING) {
+    if (s->state == SINK_OPENING && s->has_command) {
+        command_reap(&s->command);
+        s->state = command_begun(&s->command) ? SINK_OPEN : SINK_OPENING;
+    } else if (s->state == SINK_OPENING) {
         look_at_opening(s);
-        return;
     }
+    if (s->state == SINK_OPENING)
+        return;
     if (s->state != SINK_OPEN) {
         command_reap(&s->command); /* or its end would be news for ever */
         return;
