@@ -682,6 +682,7 @@ static int bells_make(endpoint *e, mpp_error *err)
     e->bell = doorbell_pipe(&e->bell_inode);
     if (e->bell >= 0 ? watch_descriptor(e, e->bell) < 0 : errno != ENOENT && errno != EACCES) /* no /proc: no pipe */
         return error_set(err, MPP_S_ERROR, errno, "cannot make a doorbell");
+    e->bound = bound;
     return bound || e->bell >= 0 ? 0 : unreachable(e->mesh, err);
 }
 
@@ -925,7 +926,7 @@ void endpoint_leave(endpoint *e)
     if (over && !m->keep && mesh_deserted(m) && (mesh_complete(m) || mesh_cause_final(m) || mesh_watch_gone(m)))
         mesh_unlink(m);
     endpoint_pay(e); /* once more: what is owed then is news that our end, or the end of our process, brings */
-    mesh_directory_tidy(m);
+    mesh_directory_tidy(m, e->bound);
     unlock_slots(e, e->n_lanes);
     endpoint_free(e);
 }

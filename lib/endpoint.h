@@ -55,6 +55,7 @@ struct endpoint {
     unsigned *lanes, n_lanes;     /* that they travel in */
     unsigned n_peers;             /* of the other role, in each lane */
     int *sockets;                 /* one for each lane */
+    bool bound;                   /* in the mesh's directory */
     int bell;                     /* the second bell: a pipe; -1: none */
     uint64_t bell_inode;          /* which pipe it is */
     int timer;                    /* a timerfd, made when it is needed first; -1: none */

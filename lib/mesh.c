@@ -108,9 +108,9 @@ bool mesh_tied_gone(const char *id)
     return mesh_watch_gone(&m);
 }
 
-void mesh_directory_tidy(const mpp_mesh *m)
+void mesh_directory_tidy(const mpp_mesh *m, bool ours)
 {
-    if (segment_nameless(m->segment))
+    if (ours || segment_nameless(m->segment))
         rmdir(m->socket_dir); /* unless others still have a socket there */
 }
 

@@ -145,8 +145,9 @@ int mesh_directory_make(mpp_mesh *m);
  * the creator's mount namespace; elsewhere it must be the one that was recorded.  1; 0: it cannot be had, or is
  * another one; -1 with *err: it is not ours alone. */
 int mesh_directory_check(mpp_mesh *m, mpp_error *err);
-/* Has the segment lost its name?  Then whoever leaves takes the directory along, if nothing is left in it. */
-void mesh_directory_tidy(const mpp_mesh *m);
+/* Who leaves takes the directory along, if nothing is left in it and it was ours to use, or the mesh has been removed: the
+ * last one out may not see it.  Who attaches later makes it again. */
+void mesh_directory_tidy(const mpp_mesh *m, bool ours);
 
 /* Ring slot `number` from a datagram socket: by its socket, else by its pipe.  DOORBELL_RUNG, also where nobody
  * lives who could be asleep. */
