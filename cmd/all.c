@@ -21,8 +21,9 @@ static atomic_flag *told_of_mesh;
 
 static void share_told(void)
 {
-    void *shared = mmap(NULL, sizeof *told_of_mesh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    told_of_mesh = shared == MAP_FAILED ? NULL : shared;
+    told_of_mesh = mmap(NULL, sizeof *told_of_mesh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (told_of_mesh == MAP_FAILED)
+        told_of_mesh = NULL;
 }
 
 bool all_tell(void)

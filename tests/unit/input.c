@@ -491,12 +491,14 @@ static void test_no_command(void)
 {
     char missing[64], text[MPP_TEXT_MAX];
     input *in;
-    input_piece *piece;
+    input_piece *piece = NULL;
     snprintf(missing, sizeof missing, "%s/missing", directory);
     const input_options o = {.argv = (char *[]){missing, NULL}};
     bool failed = input_create(&o, &in, NULL) == 0 && input_open_next(in, &piece, NULL) == 1 &&
                   !ended_well(piece->command) && command_failure(piece->command) == 127;
-    command_status_text(piece->command, text, sizeof text);
+    snprintf(text, sizeof text, "it was not even spawned");
+    if (piece)
+        command_status_text(piece->command, text, sizeof text);
     ok(failed && strstr(text, "missing': No such file"), "no such command: %s", text);
     input_destroy(&in);
 }
