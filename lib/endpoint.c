@@ -15,6 +15,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+/* What the epoll descriptor says of ours; of a pidfd it says the pid. */
+static const uint64_t OF_SOCKET = 0, OF_BELL = UINT64_MAX, OF_TIMER = UINT64_MAX - 1;
+
 static const char *role_name(char role)
 {
     return role == 'p' ? "producer" : "consumer";
@@ -56,7 +59,7 @@ static bool timer_set(endpoint *e, long ms)
     struct itimerspec t = {0};
     if (e->timer < 0) {
         e->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = OF_TIMER};
         if (e->timer >= 0 && epoll_ctl(e->events, EPOLL_CTL_ADD, e->timer, &event) < 0) {
             close(e->timer);
             e->timer = -1;
@@ -341,25 +344,22 @@ static void look_at_unseen(endpoint *e)
     }
 }
 
-static void hear_bells(endpoint *e)
-{
-    for (unsigned i = 0; i < e->n_lanes; i++)
-        count_add(&endpoint_slot(e, i)->doorbells, doorbell_drain(e->sockets[i]));
-    if (e->bell >= 0)
-        count_add(&endpoint_slot(e, 0)->doorbells, doorbell_drain_pipe(e->bell));
-}
-
 void endpoint_heard(endpoint *e)
 {
-    hear_bells(e);
     struct epoll_event events[16];
+    for (unsigned i = 0; i < e->n_lanes; i++)
+        count_add(&endpoint_slot(e, i)->doorbells, doorbell_drain(e->sockets[i]));
     int n = epoll_wait(e->events, events, 16, 0);
-    for (int i = 0; i < n; i++)
-        if (events[i].data.u64 && events[i].data.u64 <= INT32_MAX) /* else a buffer's own descriptor */
-            process_gone(e, (pid_t)events[i].data.u64);
-    if (e->timer >= 0 && timer_due(e)) {
-        look_at_unseen(e);
-        endpoint_pay(e);
+    for (int i = 0; i < n; i++) {
+        const uint64_t what = events[i].data.u64;
+        if (what == OF_BELL) {
+            count_add(&endpoint_slot(e, 0)->doorbells, doorbell_drain_pipe(e->bell));
+        } else if (what == OF_TIMER && timer_due(e)) {
+            look_at_unseen(e);
+            endpoint_pay(e);
+        } else if (what != OF_SOCKET && what <= INT32_MAX) { /* else a buffer's own descriptor */
+            process_gone(e, (pid_t)what);
+        }
     }
     endpoint_gone(e);
 }
@@ -654,9 +654,9 @@ static int check_reach(mpp_mesh *m, mpp_error *err)
     return m->elsewhere && mesh_directory_check(m, NULL) == 0 ? unreachable(m, err) : 0;
 }
 
-static int watch_descriptor(const endpoint *e, int fd)
+static int watch_descriptor(const endpoint *e, int fd, uint64_t what)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = 0};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = what};
     return epoll_ctl(e->events, EPOLL_CTL_ADD, fd, &event);
 }
 
@@ -671,7 +671,7 @@ static int bells_make(endpoint *e, mpp_error *err)
         if (!doorbell_path(path, e->mesh->socket_dir, e->role, e->index, e->lanes[i], e->mesh->l.lanes))
             return error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its socket paths are too long", e->mesh->id);
         e->sockets[i] = doorbell_socket();
-        if (e->sockets[i] < 0 || watch_descriptor(e, e->sockets[i]) < 0)
+        if (e->sockets[i] < 0 || watch_descriptor(e, e->sockets[i], OF_SOCKET) < 0)
             return error_set(err, MPP_S_ERROR, errno, "cannot make the doorbell '%s'", path);
         if (bound && doorbell_bind(e->sockets[i], path) < 0) {
             if (errno != ENOENT)
@@ -680,7 +680,8 @@ static int bells_make(endpoint *e, mpp_error *err)
         }
     }
     e->bell = doorbell_pipe(&e->bell_inode);
-    if (e->bell >= 0 ? watch_descriptor(e, e->bell) < 0 : errno != ENOENT && errno != EACCES) /* no /proc: no pipe */
+    if (e->bell >= 0 ? watch_descriptor(e, e->bell, OF_BELL) < 0
+                     : errno != ENOENT && errno != EACCES) /* no /proc: no pipe */
         return error_set(err, MPP_S_ERROR, errno, "cannot make a doorbell");
     e->bound = bound;
     return bound || e->bell >= 0 ? 0 : unreachable(e->mesh, err);
