@@ -6,6 +6,7 @@ setup_file() {
     python3 -c "import pty" 2>/dev/null || skip "needs python3"
     cat >"$BATS_FILE_TMPDIR/ask" <<'SH'
 cat >"${SINK:-/dev/null}" # where it has an input
+[ -z "${FIRST:-}" ] || stty echo </dev/tty # the terminal is its own before it asks
 printf 'name? ' >/dev/tty
 read -r x </dev/tty
 echo "got $x"
@@ -82,7 +83,7 @@ SH
 
 @test "Ctrl-C reaches the command that has the terminal, and its end is told" {
     consumer
-    at_terminal 'bash ./job' 'name\? ' '\x03' "${leave[@]}"
+    at_terminal 'FIRST=1 bash ./job' 'name\? ' '\x03' "${leave[@]}"
     grep -q "mpp-consume: consumer 0: 'sh .*ask' was killed by signal 2" seen
     ends_with_status 130
 }
