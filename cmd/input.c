@@ -24,6 +24,7 @@ typedef struct item {
     dev_t dev;
     ino_t ino;
     bool sized; /* its size can be known */
+    bool quick; /* opening it takes no time: it needs no reader */
     bool cut;   /* of this file we read a range */
 } item;
 
@@ -168,6 +169,7 @@ static void measure_item(const input *in, item *it)
     it->ino = st.st_ino;
     it->sized = is_stdin(it) ? S_ISREG(st.st_mode) : reader_sized(it->name, &st);
     it->size = it->sized ? st.st_size : 0;
+    it->quick = !is_stdin(it) && reader_quick(it->name, &st);
     if (is_stdin(it) && in->stdin_at > 0)
         it->size -= it->size < in->stdin_at ? it->size : in->stdin_at;
 }
@@ -471,13 +473,6 @@ static input_outcome open_stdin(input *in, const item *it, mpp_error *err)
     return outcome;
 }
 
-static input_outcome open_item(input *in, const item *it, mpp_error *err)
-{
-    if (is_command(in))
-        return open_command(in, err);
-    return is_stdin(it) ? open_stdin(in, it, err) : ask(in, it, -1, err);
-}
-
 /* For messages: offsets are counted from where the piece begins. */
 static const char *name_of(input *in, const item *it, int64_t from)
 {
@@ -496,18 +491,42 @@ static input_outcome filter_file(input *in, const item *it, reader_file *f, mpp_
     return outcome;
 }
 
+static input_outcome take_file(input *in, const item *it, reader_file *f, mpp_error *err)
+{
+    if (in->options.filter && f->left != 0)
+        return filter_file(in, it, f, err);
+    if (f->copied)
+        fcntl(f->io.fd, F_SETFL, O_NONBLOCK);
+    in->piece = (input_piece){f->io, f->left, name_of(in, it, f->from), NULL};
+    return INPUT_OPENED;
+}
+
 static input_outcome take_answer(input *in, const item *it, mpp_error *err)
 {
     reader_file f;
     const int answered = reader_answer(&in->reader, &f, err);
     if (answered <= 0)
         return answered < 0 ? INPUT_FAILED : INPUT_OPENING;
-    if (in->options.filter && f.left != 0)
-        return filter_file(in, it, &f, err);
-    if (f.copied)
-        fcntl(f.io.fd, F_SETFL, O_NONBLOCK);
-    in->piece = (input_piece){f.io, f.left, name_of(in, it, f.from), NULL};
-    return INPUT_OPENED;
+    return take_file(in, it, &f, err);
+}
+
+/* Without a reader, unless it turns out that one has to copy it. */
+static input_outcome open_file(input *in, const item *it, mpp_error *err)
+{
+    reader_file f = {.io = IO_INIT, .left = -1};
+    if (it->quick && open_in_reader(in, (size_t)(it - in->items), -1, &f, err) < 0)
+        return INPUT_FAILED;
+    if (it->quick && !f.copied)
+        return take_file(in, it, &f, err);
+    io_close(&f.io);
+    return ask(in, it, -1, err);
+}
+
+static input_outcome open_item(input *in, const item *it, mpp_error *err)
+{
+    if (is_command(in))
+        return open_command(in, err);
+    return is_stdin(it) ? open_stdin(in, it, err) : open_file(in, it, err);
 }
 
 input_outcome input_open_next(input *in, input_piece **piece, mpp_error *err)

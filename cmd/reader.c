@@ -372,6 +372,14 @@ bool reader_sleeps(int fd, const struct stat *st)
     return S_ISCHR(st->st_mode) && sleeps_device(st) && !isatty(fd);
 }
 
+bool reader_quick(const char *name, const struct stat *st)
+{
+    enum { SMALL = 1 << 20 };
+    struct statfs fs;
+    return S_ISREG(st->st_mode) && st->st_size <= SMALL && statfs(name, &fs) == 0 &&
+           is_among(disks, sizeof disks / sizeof *disks, &fs);
+}
+
 bool reader_sized(const char *name, const struct stat *st)
 {
     struct statfs fs;

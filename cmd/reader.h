@@ -72,6 +72,9 @@ void reader_end(reader *r);
  * /dev/null, zero, full, urandom.  May itself sleep. */
 bool reader_sleeps(int fd, const struct stat *st);
 
+/* Is it a small regular file on a disk or in memory, which is opened and looked through in no time?  May sleep. */
+bool reader_quick(const char *name, const struct stat *st);
+
 /* Is this a regular file of which st_size tells the size?  Not one of /proc, sysfs and their like, which are made up
  * when they are read; their size may say 0, or a page.  May sleep. */
 bool reader_sized(const char *name, const struct stat *st);
