@@ -1,3 +1,5 @@
+# Many participants, one after the other: on a slow machine that takes a while.
+BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-400}
 load helpers
 
 # Participants share files by themselves: together they have every record, and none twice.

@@ -1,3 +1,5 @@
+# Many participants, one after the other: on a slow machine that takes a while.
+BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-400}
 load helpers
 
 # Producers that come, say one thing, and are gone: nothing of it is lost, however many there are.
