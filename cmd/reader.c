@@ -265,7 +265,7 @@ static const char died[] = "the process that reads it (mpp-reader) has died";
 
 int reader_answer(reader *r, reader_file *f, mpp_error *err)
 {
-    answer a;
+    answer a = {0};
     int fd;
     const ssize_t n = hear(r->fd, &a, sizeof a, &fd, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN)
@@ -294,7 +294,7 @@ bool reader_lives(const reader *r)
 
 int reader_ended(reader *r, int64_t *missing, mpp_error *err)
 {
-    answer a;
+    answer a = {0};
     int fd;
     *missing = 0;
     if (!r->feeds)

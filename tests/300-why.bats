@@ -1147,11 +1147,11 @@ elsewhen() { # SECONDS COMMAND...
     elsewhen 100000 true 2>/dev/null || skip "no time namespaces here"
     elsewhen 100000 mpp-create --pid "$BASHPID" --name "then.$$" >m
     mpp-create --pid "$BASHPID" --name "now.$$" >>m
-    while read -r m; do
+    for m in "then.$$" "now.$$"; do
         for ahead in 0 100000 -1; do
-            [[ $(elsewhen "$ahead" "$MPP_B/mpp-stat" --json "$m" </dev/null | jq -r .mesh.garbage) == null ]]
+            [[ $(elsewhen "$ahead" "$MPP_B/mpp-stat" --json "$m" | jq -r .mesh.garbage) == null ]]
         done
-    done <m
+    done
     over
 }
 
