@@ -1145,8 +1145,8 @@ elsewhen() { # SECONDS COMMAND...
 
 @test "a process that a mesh is tied to is there, whatever time namespace it is looked for from" {
     elsewhen 100000 true 2>/dev/null || skip "no time namespaces here"
-    elsewhen 100000 mpp-create --pid "$BASHPID" --name "then.$$" >m
-    mpp-create --pid "$BASHPID" --name "now.$$" >>m
+    elsewhen 100000 mpp-create --pid "$BASHPID" --name "then.$$"
+    mpp-create --pid "$BASHPID" --name "now.$$"
     for m in "then.$$" "now.$$"; do
         for ahead in 0 100000 -1; do
             [[ $(elsewhen "$ahead" "$MPP_B/mpp-stat" --json "$m" | jq -r .mesh.garbage) == null ]]
