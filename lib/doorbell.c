@@ -108,7 +108,8 @@ doorbell_outcome doorbell_ring_pipe(pid_t pid, int fd, uint64_t inode)
     /* The number was written by another process: what is no pipe is not opened. */
     if (readlink(path, target, sizeof target) < 6 || memcmp(target, "pipe:[", 6) != 0)
         return DOORBELL_NOBODY;
-    const int to = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    /* For reading, too: its owner may close it before we write, which must not be a SIGPIPE of ours. */
+    const int to = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (to < 0)
         return outcome_of(errno);
     ssize_t n = -1;
