@@ -67,6 +67,16 @@ static bool is_stdin(const item *it)
 
 /* ---- the list ------------------------------------------------------------------------------------ */
 
+/* A descriptor of ours by its name, such as that of <(COMMAND): nobody else has it. */
+static bool is_descriptor(const char *name)
+{
+    static const char *const places[] = {"/dev/fd/", "/dev/std", "/proc/self/fd/"};
+    for (unsigned i = 0; i < sizeof places / sizeof *places; i++)
+        if (strncmp(name, places[i], strlen(places[i])) == 0)
+            return true;
+    return false;
+}
+
 static int add_name(input *in, const char *name, mpp_error *err)
 {
     if ((in->n & (in->n - 1)) == 0) { /* full: it grows at every power of two */
@@ -75,7 +85,7 @@ static int add_name(input *in, const char *name, mpp_error *err)
             return io_error(err, ENOMEM, "cannot list the files");
         in->items = items;
     }
-    in->items[in->n++] = (item){.name = name};
+    in->items[in->n++] = (item){.name = name, .quick = is_descriptor(name)};
     return 0;
 }
 
@@ -169,7 +179,7 @@ static void measure_item(const input *in, item *it)
     it->ino = st.st_ino;
     it->sized = is_stdin(it) ? S_ISREG(st.st_mode) : reader_sized(it->name, &st);
     it->size = it->sized ? st.st_size : 0;
-    it->quick = !is_stdin(it) && reader_quick(it->name, &st);
+    it->quick |= !is_stdin(it) && reader_quick(it->name, &st);
     if (is_stdin(it) && in->stdin_at > 0)
         it->size -= it->size < in->stdin_at ? it->size : in->stdin_at;
 }
@@ -518,8 +528,10 @@ static input_outcome open_file(input *in, const item *it, mpp_error *err)
         return INPUT_FAILED;
     if (it->quick && !f.copied)
         return take_file(in, it, &f, err);
+    const int asked = reader_ask(&in->reader, open_in_reader, in, (size_t)(it - in->items), it->name,
+                                 is_descriptor(it->name) ? f.io.fd : -1, err);
     io_close(&f.io);
-    return ask(in, it, -1, err);
+    return asked < 0 ? INPUT_FAILED : INPUT_OPENING;
 }
 
 static input_outcome open_item(input *in, const item *it, mpp_error *err)

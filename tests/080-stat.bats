@@ -79,6 +79,7 @@ spoil() {
     run -0 listed "$good" state
     assert_output new
     rm "/dev/shm/mpp_$bad" "/dev/shm/mpp_$cut"
+    rmdir "$TMPDIR/mpp_$bad" "$TMPDIR/mpp_$cut"
     mpp-create --remove "$good"
 }
 

@@ -179,3 +179,12 @@ sys.exit(p.wait())' "$@"
         exits 3 $c
     done
 }
+
+@test "a file that is a descriptor by its name: <(COMMAND), /dev/fd/N" {
+    m=$(mpp-create)
+    mpp-produce "$m" <(seq 5) /dev/fd/9 9< <(seq 6 8) &
+    track
+    run -0 mpp-consume "$m"
+    assert_output "$(seq 8)"
+    all_done
+}
