@@ -339,6 +339,7 @@ PARTICIPANT '
     run -0 jq -c --arg m "$m" '.meshes[] | select(.id == $m) | [.error.status, (.error.text | length > 0)]' <<<"$output"
     assert_output '[8,true]'
     rm "/dev/shm/mpp_$m"
+    rmdir "$TMPDIR/mpp_$m"
 }
 
 @test "columns stand in the order asked for, and only the tables that they are of" {
