@@ -57,7 +57,7 @@ int reader_answer(reader *r, reader_file *f, mpp_error *err);
  * could not be read, or the reader has died; 1: it has not said yet, poll r->fd.  (The pipe of a reader that was
  * killed may end before its socket does.)  What is not copied ends well. */
 int reader_ended(reader *r, int64_t *missing, mpp_error *err);
-bool reader_lives(const reader *r);
+/* Has the process not ended yet? */
 bool reader_lives(const reader *r);
 
 /* What was asked for is not wanted any more.  A reader that is not at rest is ended. */
