@@ -1,5 +1,7 @@
 #include "errand.h"
 
+#include "io.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,8 +34,7 @@ static void *go(void *arg)
     errand *e = arg;
     e->run(e, e->arg);
     /* The descriptor is written to first: after the exchange the errand may be gone. */
-    const ssize_t n = write(e->fd, &(uint64_t){1}, sizeof(uint64_t));
-    (void)n; /* of an eventfd that nobody else writes to */
+    io_notify(e->fd);
     if (atomic_exchange(&e->state, DONE) == ABANDONED)
         errand_free(e);
     return NULL;

@@ -2,6 +2,7 @@
 
 #include "errand.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -86,8 +87,10 @@ static bool sleeps_deep(pid_t thread)
     char path[64], text[256] = "";
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && read(fd, text, sizeof text - 1) < 0)
-        *text = 0;
+    ssize_t n = 0;
+    while (fd >= 0 && (n = read(fd, text, sizeof text - 1)) < 0 && errno == EINTR)
+        ;
+    text[n > 0 ? n : 0] = 0;
     if (fd >= 0)
         close(fd);
     const char *name_end = strrchr(text, ')');

@@ -233,6 +233,12 @@ int io_write_all(int fd, const void *data, size_t n)
     return 0;
 }
 
+void io_notify(int event)
+{
+    while (write(event, &(uint64_t){1}, sizeof(uint64_t)) < 0 && errno == EINTR)
+        ; /* EAGAIN: it is full, and so it is readable already */
+}
+
 int io_close(io *o)
 {
     int fd = o->fd;

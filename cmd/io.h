@@ -74,6 +74,9 @@ ssize_t io_write(const io *o, const void *data, size_t n);
 /* Write all of it, however long that takes: for a thread that nobody waits for.  0, or -1 with errno. */
 int io_write_all(int fd, const void *data, size_t n);
 
+/* Count up a non-blocking eventfd, which is readable then.  For signal handlers, too; errno may change. */
+void io_notify(int event);
+
 /* Close.  Descriptors 0, 1, 2 become /dev/null instead.  Closed already: no effect.
  * 0, or -1 with errno: what was written may be lost (EIO, ENOSPC, EDQUOT). */
 int io_close(io *o);

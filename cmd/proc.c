@@ -3,6 +3,7 @@
 #include "glance.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -27,7 +28,9 @@ static bool slurp_freely(pid_t pid, const char *what, char *buffer, size_t size)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    ssize_t n = read(fd, buffer, size - 1);
+    ssize_t n;
+    while ((n = read(fd, buffer, size - 1)) < 0 && errno == EINTR)
+        ;
     close(fd);
     if (n <= 0)
         return false;

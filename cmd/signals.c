@@ -53,12 +53,6 @@ enum { N_RULES = sizeof rules / sizeof *rules };
 
 /* ---- handlers: async-signal-safe calls only ------------------------------------------------------ */
 
-static void notify(void)
-{
-    ssize_t n = write(event, &(uint64_t){1}, sizeof(uint64_t));
-    (void)n; /* full: it is readable already */
-}
-
 static void end(int sig, siginfo_t *info, void *context)
 {
     (void)info, (void)context;
@@ -70,7 +64,7 @@ static void end(int sig, siginfo_t *info, void *context)
         last_ns = now;
         times++;
     }
-    notify();
+    io_notify(event);
     errno = saved;
 }
 
@@ -80,7 +74,7 @@ static void child(int sig, siginfo_t *info, void *context)
     (void)sig, (void)info, (void)context;
     int saved = errno;
     children++;
-    notify();
+    io_notify(event);
     errno = saved;
 }
 
@@ -122,7 +116,7 @@ static void resume(int sig, siginfo_t *info, void *context)
     signals_forward(sig);
     continues++;
     continued = true;
-    notify();
+    io_notify(event);
     errno = saved;
 }
 
@@ -202,7 +196,7 @@ int signals_forked(mpp_error *err)
     if (open_event(err) < 0)
         return -1;
     if (first_caught)
-        notify(); /* after the fork, but in the parent's event: not to be lost */
+        io_notify(event); /* after the fork, but in the parent's event: not to be lost */
     return 0;
 }
 

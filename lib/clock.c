@@ -2,6 +2,7 @@
 
 #include "atomics.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,9 @@ static int64_t offset_now(const char *clock)
 {
     char text[256];
     const int fd = open("/proc/self/timens_offsets", O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    ssize_t n = 0;
+    while (fd >= 0 && (n = read(fd, text, sizeof text - 1)) < 0 && errno == EINTR)
+        ;
     if (fd >= 0)
         close(fd);
     text[n > 0 ? n : 0] = 0;
