@@ -1217,7 +1217,7 @@ as_there() { # NAME COMMAND...
     as c0 mpp-consume "$m" -o /dev/null &
     wait_for attached 2 "$m"
     wait_for at c0 "waiting for data" "$m"
-    is "$m" input p0 pid=p0 "text~/mnt/f \\(fuse.hung at $T/mnt, " "advice~server"
+    is "$m" input p0 process=mpp-reader "text~/mnt/f \\(fuse.hung at $T/mnt, " "advice~server"
     kill "$hung"
     over
 }
