@@ -4,8 +4,8 @@
  * published and exit 4 with its name; an interrupted, refused or short call goes unnoticed; a call that fails is overcome,
  * or is an error that says why, which is everybody's root cause.  Nobody hangs, and nothing is left after --gc.
  *
- * MPP_INJECTIONS is how many there are to be (2,000), MPP_SEED which ones.  A failure prints its point; called with that,
- * the program does it again, and with `list` it prints all points. */
+ * MPP_INJECTIONS is how many there are to be (900; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints its
+ * point; called with that, the program does it again, and with `list` it prints all points. */
 #include "judge.h"
 
 static const scene scenes[] = {
@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 {
     const task all = {.scenes = scenes,
                       .n_scenes = N_OF(scenes),
-                      .want = stage_number("MPP_INJECTIONS", SCALED(1700, 10)),
+                      .want = stage_number("MPP_INJECTIONS", SCALED(900, 10)) * stage_number("MPP_ROUNDS", 1),
                       .look = look,
                       .try = try,
                       .always = always};

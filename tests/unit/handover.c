@@ -1,7 +1,7 @@
 /* Handovers between two processes through the smallest window that there is, sleeping and not: no wake-up is lost, no
  * record is lost, torn or out of order.
  *
- *     handover [HANDOVERS]       or from $MPP_HANDOVERS; 10^7 by default.  MPP_SEED=n draws the same spins again
+ *     handover [HANDOVERS]       or 2 million times $MPP_ROUNDS.  MPP_SEED=n draws the same spins again
  *
  * In the first part a ring of 64K holds three frames, the largest that it takes: each is handed over with its own release
  * of space and its own bell.  In the second a single frame goes to and fro, so that each side waits for the other every
@@ -245,8 +245,9 @@ static void test_ping_pong(uint64_t n)
 
 int main(int argc, char **argv)
 {
-    const char *given = argc > 1 ? argv[1] : getenv("MPP_HANDOVERS");
-    const uint64_t handovers = given ? strtoull(given, NULL, 10) : SCALED(10000000, 50);
+    const char *rounds = getenv("MPP_ROUNDS");
+    const uint64_t handovers =
+        argc > 1 ? strtoull(argv[1], NULL, 10) : SCALED(2000000, 20) * (rounds ? strtoull(rounds, NULL, 10) : 1);
     tap_seed();
     harness_begin(500);
     seen = mmap(NULL, 2 * sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
