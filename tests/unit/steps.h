@@ -1,7 +1,7 @@
 /* steps.h - the words of atomics.h, with a step before each ordered load, each store and each half of a copy
  *
- * A file of lib/ that is included behind this one does what it does in steps; so one thread can let the other side act in
- * the middle of a read or a write. */
+ * A file of lib/ that is included behind this one does what it does in steps; so one thread can let the other side act
+ * in the middle of a read or a write. */
 #ifndef STEPS_H
 #define STEPS_H
 
