@@ -52,6 +52,7 @@ man_src := $(wildcard man/*.[1-8] man/*.[1-8].in)
 lib := $(B)/libmpp.a
 helpers := $(B)/cmd/helpers.a # what several tools use; each takes what it needs
 ways := $(B)/tests/bench/ways.a # what messages measures
+stepped := $(filter %/tape.c %/mailbox.c,$(lib_src)) # whose tests stop between any two accesses
 tools := $(tool_src:cmd/%.c=$(B)/%)
 units := $(unit_src:%.c=$(B)/%)
 fuzzers := $(patsubst %.c,$(B)/%,$(filter tests/fuzz/fuzz-%,$(fuzz_src)))
@@ -86,10 +87,13 @@ $(B)/.setup: scripts/setup
 	$(Q)scripts/setup --build
 	@touch $@
 
-$(all_obj): $(B)/%.o: %.c Makefile | $(B)/.setup
+define compile =
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(MPP_CPPFLAGS) $(OWN_CPPFLAGS) $(CPPFLAGS) $(MPP_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+endef
+$(all_obj): $(B)/%.o: %.c Makefile | $(B)/.setup
+	$(compile)
 
 $(lib): $(call obj,$(lib_src))
 $(helpers): $(call obj,$(helper_src))
@@ -98,7 +102,8 @@ $(lib) $(helpers) $(ways):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-link = $(CC) $(MPP_LDFLAGS) $(OWN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(1) $(LIB_LDLIBS)
+link = $(CC) $(MPP_LDFLAGS) $(OWN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+	$(LDLIBS) $(1) $(LIB_LDLIBS)
 
 $(B)/mpp-create: private OWN_LDLIBS := -pthread
 $(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private OWN_LDLIBS := -pthread -ljansson
@@ -128,10 +133,20 @@ $(benches): %: %.o $(ways) $(lib)
 
 # They share what the unit tests have.
 $(B)/tests/fault/%.o: private OWN_CPPFLAGS = -Itests/unit
-wrapped := malloc calloc realloc aligned_alloc strdup strndup free
-$(B)/tests/fault/alloc: private OWN_LDFLAGS := $(wrapped:%=-Wl,--wrap=%)
+wrap = $(1:%=-Wl,--wrap=%)
+$(B)/tests/fault/alloc: private OWN_LDFLAGS := $(call wrap,malloc calloc realloc aligned_alloc strdup strndup free)
+$(B)/tests/fuzz/fuzz-merge: private OWN_LDFLAGS := $(call wrap,mpp_next mpp_release)
+$(B)/tests/fuzz/fuzz-options: private OWN_LDFLAGS := $(call wrap,exit message_write)
 
--include $(wildcard $(all_obj:.o=.d))
+# Behind steps.h these do what they do in steps.
+stepped_obj := $(patsubst %.c,$(B)/tests/stepped/%.o,$(stepped))
+$(stepped_obj): private OWN_CPPFLAGS = -include tests/unit/steps.h
+$(stepped_obj): $(B)/tests/stepped/%.o: %.c Makefile | $(B)/.setup
+	$(compile)
+$(B)/tests/unit/tape $(B)/tests/unit/tape-forged: $(filter %/tape.o,$(stepped_obj))
+$(B)/tests/unit/mailbox: $(filter %/mailbox.o,$(stepped_obj))
+
+-include $(wildcard $(all_obj:.o=.d) $(stepped_obj:.o=.d))
 
 # ---- manuals and the installed header --------------------------------------------------------------
 

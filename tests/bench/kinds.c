@@ -2,9 +2,11 @@
  *
  *   kinds ROUNDS MILLISECONDS
  *
- * For each kind and size a producer writes for so many milliseconds: alone, with a reader that waits for whatever comes,
- * and with one that sleeps for a millisecond after every hundredth value (a bounded buffer has but the first of these readers: it
- * would be as slow as the second).  Readers check that numbers grow, and that what a ring dropped is what they missed.
+ * For each kind and size a producer writes for so many milliseconds: alone, with a reader that waits for whatever
+ * comes, and with one that sleeps for a millisecond after every hundredth value (a bounded buffer has but the first of
+ * these readers: it would be as slow as the second).  Readers check that numbers grow, and that what a ring dropped is
+ * what they missed.
+ *
  * Prints for tests/bench/report.awk
  *
  *   figure kinds SIZE, KIND  READER  MILLIONS-A-SECOND

@@ -1,9 +1,9 @@
 /* Out of memory: the n-th allocation of a call fails, for every n that it gets to.
  *
- * Each call of the library that allocates says so with an mpp_error (or errno, or the mesh's cause) that names it, neither
- * crashes nor leaks, and leaves a mesh that is whole: what was accepted before and after is delivered.  What allocates is
- * wrapped by the linker (-Wl,--wrap), so the same runs under LeakSanitizer; without it, what is allocated is counted.
- * Nothing is random: a failure prints call and n. */
+ * Each call of the library that allocates says so with an mpp_error (or errno, or the mesh's cause) that names it,
+ * neither crashes nor leaks, and leaves a mesh that is whole: what was accepted before and after is delivered.  What
+ * allocates is wrapped by the linker (-Wl,--wrap), so the same runs under LeakSanitizer; without it, what is allocated
+ * is counted.  Nothing is random: a failure prints call and n. */
 #include "door.h"
 #include "mesh.h"
 #include "rig.h"

@@ -292,7 +292,7 @@ static int sleeper(void *arg)
     return 0;
 }
 
-static void await_asleep(const scene *s, char role, int index)
+static void await_asleep(const scenario *s, char role, int index)
 {
     const layout_slot *slot = mesh_endpoint_slot(s->held, 0, role, (unsigned)index);
     for (unsigned tries = 0; tries < 20000 && !load_relaxed(&slot->armed); tries++)
@@ -305,7 +305,7 @@ typedef struct coming coming;
 struct coming {
     const char *name;
     verdict (*expected)(const coming *k, const end *e);
-    verdict (*done)(const coming *k, scene *s, guest *g);
+    verdict (*done)(const coming *k, scenario *s, guest *g);
     char role;
     which which;
     bool by_name; /* it opens the mesh after the end; else it did before */
@@ -323,7 +323,7 @@ static verdict expect_attach(const coming *k, const end *e)
     return k->by_name && !to->state ? TOLD + MPP_S_NO_MESH : attaches(to, k->role, k->which);
 }
 
-static verdict do_attach(const coming *k, scene *s, guest *g)
+static verdict do_attach(const coming *k, scenario *s, guest *g)
 {
     verdict v;
     mpp_error err;
@@ -348,7 +348,7 @@ static verdict expect_killed(const coming *k, const end *e)
     return spectates(to, k->role) ? told(to) : TOLD + MPP_S_DIED;
 }
 
-static verdict do_killed(const coming *k, scene *s, guest *g)
+static verdict do_killed(const coming *k, scenario *s, guest *g)
 {
     verdict v;
     const int index = index_of(found_by(s->end, true), k->role, NEVER);
@@ -366,7 +366,7 @@ static verdict expect_sleeper(const coming *k, const end *e)
 }
 
 /* The end came when it slept: what it says was heard in main's loop. */
-static verdict do_sleeper(const coming *k, scene *s, guest *g)
+static verdict do_sleeper(const coming *k, scenario *s, guest *g)
 {
     (void)k, (void)s, (void)g;
     return NONE;
@@ -378,7 +378,7 @@ static verdict expect_open(const coming *k, const end *e)
     return e->state ? JOINS : TOLD + MPP_S_NO_MESH;
 }
 
-static verdict do_open(const coming *k, scene *s, guest *g)
+static verdict do_open(const coming *k, scenario *s, guest *g)
 {
     mpp_error err = {.status = MPP_S_DONE};
     (void)k;
@@ -392,7 +392,7 @@ static verdict expect_remove(const coming *k, const end *e)
 }
 
 /* Also one that is not there; then nobody finds it. */
-static verdict do_remove(const coming *k, scene *s, guest *g)
+static verdict do_remove(const coming *k, scenario *s, guest *g)
 {
     mpp_error err = {.status = MPP_S_DONE};
     (void)k, (void)g;
@@ -413,13 +413,13 @@ static verdict expect_gc(const coming *k, const end *e)
     return !to->state ? NONE : garbage(to) ? REMOVES : LEAVES_IT;
 }
 
-static verdict found_after(const scene *s)
+static verdict found_after(const scenario *s)
 {
     mpp_error err;
     return harness_try_open(s->id, &err) == MPP_S_NO_MESH ? REMOVES : LEAVES_IT;
 }
 
-static verdict do_gc(const coming *k, scene *s, guest *g)
+static verdict do_gc(const coming *k, scenario *s, guest *g)
 {
     mpp_error err;
     (void)k, (void)g;
@@ -433,7 +433,7 @@ static verdict expect_free_tied(const coming *k, const end *e)
     return !to->state ? NONE : to->tied && !somebody(to) && !to->keep ? REMOVES : LEAVES_IT;
 }
 
-static verdict do_free_tied(const coming *k, scene *s, guest *g)
+static verdict do_free_tied(const coming *k, scenario *s, guest *g)
 {
     (void)k, (void)g;
     mpp_mesh_free_tied();
@@ -454,7 +454,7 @@ static verdict expect_snapshot(const coming *k, const end *e)
     return e->state ? state_called(e->state) : TOLD + MPP_S_NO_MESH;
 }
 
-static verdict do_snapshot(const coming *k, scene *s, guest *g)
+static verdict do_snapshot(const coming *k, scenario *s, guest *g)
 {
     mpp_snapshot *shot;
     mpp_error err;
@@ -472,7 +472,7 @@ static verdict expect_make(const coming *k, const end *e)
     return e->state ? TOLD + MPP_S_ERROR : DONE;
 }
 
-static verdict do_make(const coming *k, scene *s, guest *g)
+static verdict do_make(const coming *k, scenario *s, guest *g)
 {
     mpp_error err;
     (void)k;
@@ -492,7 +492,7 @@ static verdict expect_leaves(const coming *k, const end *e)
     return k->role == 'p' && e->asked ? TOLD + MPP_S_FAILED : DONE;
 }
 
-static verdict do_leaves(const coming *k, scene *s, guest *g)
+static verdict do_leaves(const coming *k, scenario *s, guest *g)
 {
     mpp_error cause;
     (void)g;
@@ -507,7 +507,7 @@ static verdict expect_nobody(const coming *k, const end *e)
     return DONE;
 }
 
-static verdict do_nobody(const coming *k, scene *s, guest *g)
+static verdict do_nobody(const coming *k, scenario *s, guest *g)
 {
     (void)k, (void)s, (void)g;
     return DONE;

@@ -1,8 +1,8 @@
 /* Out of descriptors: each call of the library with room for 0, 1, 2, ... more, until it has enough.
  *
  * A call that cannot go on says so with an error that names the limit, or the mesh's cause does; what is there already
- * is whole and goes on without any more; nobody is taken for dead, and nothing is removed, because it could not be looked
- * at.  Nothing is random: a failure prints call and room. */
+ * is whole and goes on without any more; nobody is taken for dead, and nothing is removed, because it could not be
+ * looked at.  Nothing is random: a failure prints call and room. */
 #include "door.h"
 #include "mesh.h"
 #include "rig.h"

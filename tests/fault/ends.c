@@ -13,7 +13,7 @@ enum { CELL_MS = 1000 };
 /* ---- one cell ----------------------------------------------------------------------------------- */
 
 /* Everybody goes, in any order. */
-static unsigned all_leave(scene *s, guest *g)
+static unsigned all_leave(scenario *s, guest *g)
 {
     unsigned n = g->p || g->c;
     const unsigned first = (unsigned)tap_random(2 * SIDE), with_guest = (unsigned)tap_random(2 * SIDE);
@@ -29,7 +29,7 @@ static unsigned all_leave(scene *s, guest *g)
     return n;
 }
 
-static bool never_came(const scene *s, char role)
+static bool never_came(const scenario *s, char role)
 {
     for (unsigned i = 0; i < SIDE; i++)
         if (load_acquire(&mesh_endpoint_slot(s->held, 0, role, i)->state) == LAYOUT_FREE)
@@ -38,7 +38,7 @@ static bool never_came(const scene *s, char role)
 }
 
 /* Those who never came do, and go at once. */
-static unsigned rest_comes(scene *s)
+static unsigned rest_comes(scenario *s)
 {
     verdict v;
     unsigned n = 0;
@@ -53,7 +53,7 @@ static unsigned rest_comes(scene *s)
 }
 
 /* What the last one out leaves: the mesh for those who are still expected, and nothing else. */
-static bool left_right(const scene *s, bool named, unsigned left, bool again)
+static bool left_right(const scenario *s, bool named, unsigned left, bool again)
 {
     mpp_error cause, err;
     const bool failed = mpp_mesh_cause(s->held, &cause), is_closed = load_acquire(&s->held->header->closed);
@@ -72,7 +72,7 @@ static bool left_right(const scene *s, bool named, unsigned left, bool again)
 }
 
 /* What is left then is for --gc, or is waited for. */
-static bool cleaned(scene *s)
+static bool cleaned(scenario *s)
 {
     mpp_error err;
     const bool over = load_acquire(&s->held->header->closed) || mpp_mesh_cause(s->held, &err);
@@ -94,7 +94,7 @@ typedef struct asleep {
     pid_t pid;
 } asleep;
 
-static void asleep_begin(asleep *a, const scene *s, const coming *k)
+static void asleep_begin(asleep *a, const scenario *s, const coming *k)
 {
     a->door = door_open(s->held, k->role, index_of(s->end, k->role, NEVER));
     a->door.state = k->barrier;
@@ -116,7 +116,7 @@ static void asleep_end(asleep *a)
     door_close(&a->door);
 }
 
-static bool first_stays(const scene *s)
+static bool first_stays(const scenario *s)
 {
     const end *e = s->end;
     const bool seen = !e->cause || e->unnoticed || cause_of(s->held) == TOLD + e->cause;
@@ -127,11 +127,11 @@ static bool first_stays(const scene *s)
 
 static bool cell(const end *e, const coming *k)
 {
-    scene s;
+    scenario s;
     asleep a = {0};
     guest g = {0};
     const verdict expected = k->expected(k, e);
-    scene_open(&s, e);
+    scenario_open(&s, e);
     if (is_sleeper(k))
         asleep_begin(&a, &s, k);
     e->make(&s);
@@ -162,7 +162,7 @@ static const char *const rivals[] = {"--remove", "--gc", "what mpp-create frees"
 enum { RIVALS = sizeof rivals / sizeof *rivals, ROUNDS = 6, MOMENT_US = 400 };
 
 typedef struct race {
-    scene *scene;
+    scenario *scenario;
     unsigned rival, wait_us;
     char role;
 } race;
@@ -175,10 +175,10 @@ static int claims(void *arg)
     guest g = {0};
     mpp_error err;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (mpp_mesh_open(r->scene->id, &g.mesh, &err) < 0)
+    if (mpp_mesh_open(r->scenario->id, &g.mesh, &err) < 0)
         return TOLD + (int)err.status;
     usleep(r->wait_us);
-    if (guest_comes(&g, r->role, index_of(r->scene->end, r->role, NEVER), &v))
+    if (guest_comes(&g, r->role, index_of(r->scenario->end, r->role, NEVER), &v))
         v = guest_takes_part(&g);
     guest_goes(&g);
     mpp_mesh_close(&g.mesh);
@@ -188,21 +188,21 @@ static int claims(void *arg)
 static void rival_acts(const race *r, guest *last)
 {
     if (r->rival == 0)
-        mpp_mesh_remove(r->scene->id, NULL);
+        mpp_mesh_remove(r->scenario->id, NULL);
     else if (r->rival == 1)
         mpp_mesh_gc(NULL, NULL, NULL);
     else if (r->rival == 2)
         mpp_mesh_free_tied();
-    all_leave(r->scene, last);
+    all_leave(r->scenario, last);
 }
 
 /* Who claims is told what holds before or after; and a mesh that went has taken its directory along. */
 static bool race_once(const end *e, unsigned rival, char role)
 {
-    scene s;
+    scenario s;
     mpp_error err;
     race r = {&s, rival, (unsigned)tap_random(MOMENT_US), role};
-    scene_open(&s, e);
+    scenario_open(&s, e);
     e->make(&s);
     guest last = {.mesh = s.held};
     const pid_t pid = harness_fork(claims, &r);

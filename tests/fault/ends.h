@@ -1,6 +1,6 @@
 /* ends.h - the ends of a mesh and of its stream, each brought about for real, and what is known of each
  *
- * A mesh of these scenes has four producers and four consumers.  Slots are told by a letter for each index: F nobody
+ * A mesh of these scenarios has four producers and four consumers.  Slots are told by a letter for each index: F nobody
  * ever came, D it came and left, L it is there, X it was killed. */
 #ifndef ENDS_H
 #define ENDS_H
@@ -15,18 +15,18 @@ enum { SIDE = 4 };
 
 typedef struct end end;
 
-typedef struct scene {
+typedef struct scenario {
     const end *end;
     mpp_mesh *held; /* opened before the end */
     char id[MPP_NAME_MAX + 1];
     mpp_producer *p[SIDE];
     mpp_consumer *c[SIDE];
     pid_t tied;
-} scene;
+} scenario;
 
 struct end {
     const char *name;
-    void (*make)(scene *s);
+    void (*make)(scenario *s);
     const char *p, *c; /* slots */
     mpp_status cause;  /* what everybody is told; MPP_S_DONE: nothing failed */
     const char *state; /* in a snapshot; NULL: there is no mesh of that name */
@@ -40,7 +40,7 @@ struct end {
 
 /* ---- coming and going -------------------------------------------------------------------------- */
 
-static inline void join(scene *s, char role, int index, unsigned runs)
+static inline void join(scenario *s, char role, int index, unsigned runs)
 {
     if (role == 'p')
         s->p[index] = harness_producer(s->held, index, runs);
@@ -48,7 +48,7 @@ static inline void join(scene *s, char role, int index, unsigned runs)
         s->c[index] = harness_consumer(s->held, index);
 }
 
-static inline void leave(scene *s, char role, int index)
+static inline void leave(scenario *s, char role, int index)
 {
     if (role == 'p' && s->p[index])
         mpp_service(s->p[index]);
@@ -58,7 +58,7 @@ static inline void leave(scene *s, char role, int index)
         mpp_consumer_detach(&s->c[index]);
 }
 
-static inline void come_and_go(scene *s, char role, int index)
+static inline void come_and_go(scenario *s, char role, int index)
 {
     join(s, role, index, 1);
     if (role == 'p') { /* who was asked gives nothing */
@@ -82,7 +82,7 @@ static inline int live_until_killed(void *arg)
     return 1;
 }
 
-static inline void killed(const scene *s, char role, int index)
+static inline void killed(const scenario *s, char role, int index)
 {
     door d = door_open(s->held, role, index);
     const pid_t pid = harness_fork(live_until_killed, &d);
@@ -94,7 +94,7 @@ static inline void killed(const scene *s, char role, int index)
 }
 
 /* Two sides of one each: 0 came and left, 1 is there. */
-static inline void crew(scene *s)
+static inline void first_pair_leaves(scenario *s)
 {
     come_and_go(s, 'p', 0);
     come_and_go(s, 'c', 0);
@@ -103,7 +103,7 @@ static inline void crew(scene *s)
 }
 
 /* Until a cause is there. */
-static inline void until_failed(scene *s, mpp_producer *p, mpp_consumer *c)
+static inline void until_failed(scenario *s, mpp_producer *p, mpp_consumer *c)
 {
     mpp_error cause;
     mpp_batch b;
@@ -123,15 +123,15 @@ static inline void fails(mpp_producer *p, bool final)
 
 /* ---- the ends ---------------------------------------------------------------------------------- */
 
-static inline void fresh(scene *s)
+static inline void fresh(scenario *s)
 {
     (void)s;
 }
 
 /* Asked, and records are on their way. */
-static inline void working(scene *s)
+static inline void working(scenario *s)
 {
-    crew(s);
+    first_pair_leaves(s);
     mpp_start(s->c[1], 0);
     mpp_service(s->p[1]);
     mpp_try_produce(s->p[1], 0, "record", 6);
@@ -139,7 +139,7 @@ static inline void working(scene *s)
 }
 
 /* Every consumer has finished; a producer is still there, and two never came. */
-static inline void closed(scene *s)
+static inline void closed(scenario *s)
 {
     come_and_go(s, 'p', 0);
     join(s, 'p', 1, 1);
@@ -147,32 +147,32 @@ static inline void closed(scene *s)
         come_and_go(s, 'c', j);
 }
 
-static inline void closed_and_left(scene *s)
+static inline void closed_and_left(scenario *s)
 {
     closed(s);
     leave(s, 'p', 1);
 }
 
-static inline void failed(scene *s)
+static inline void failed(scenario *s)
 {
     working(s);
     fails(s->p[1], false);
 }
 
-static inline void failed_and_left(scene *s)
+static inline void failed_and_left(scenario *s)
 {
     failed(s);
     leave(s, 'p', 1);
     leave(s, 'c', 1);
 }
 
-static inline void interrupted(scene *s)
+static inline void interrupted(scenario *s)
 {
     working(s);
     fails(s->p[1], true);
 }
 
-static inline void died_unnoticed(scene *s)
+static inline void died_unnoticed(scenario *s)
 {
     come_and_go(s, 'c', 0);
     join(s, 'p', 1, 1);
@@ -180,13 +180,13 @@ static inline void died_unnoticed(scene *s)
     killed(s, 'p', 0);
 }
 
-static inline void died(scene *s)
+static inline void died(scenario *s)
 {
     died_unnoticed(s);
     until_failed(s, s->p[1], NULL);
 }
 
-static inline void consumer_died(scene *s)
+static inline void consumer_died(scenario *s)
 {
     come_and_go(s, 'p', 0);
     join(s, 'p', 1, 1);
@@ -195,12 +195,12 @@ static inline void consumer_died(scene *s)
     until_failed(s, NULL, s->c[1]);
 }
 
-static inline void died_and_left(scene *s)
+static inline void died_and_left(scenario *s)
 {
     killed(s, 'p', 0);
 }
 
-static inline void timed_out(scene *s)
+static inline void timed_out(scenario *s)
 {
     mpp_error err;
     come_and_go(s, 'p', 0);
@@ -211,22 +211,22 @@ static inline void timed_out(scene *s)
 }
 
 /* A producer's position that cannot be, which its consumer finds. */
-static inline void corrupt(scene *s)
+static inline void corrupt(scenario *s)
 {
     mpp_batch b;
-    crew(s);
+    first_pair_leaves(s);
     mpp_start(s->c[1], 0);
     store_release(&mesh_channel(s->held, 0, 1, 1)->write, UINT64_MAX - 2);
     mpp_next(s->c[1], 0, 1, &b);
 }
 
-static inline void removed(scene *s)
+static inline void removed(scenario *s)
 {
-    crew(s);
+    first_pair_leaves(s);
     mpp_mesh_remove(s->id, NULL);
 }
 
-static inline void made_again(scene *s)
+static inline void made_again(scenario *s)
 {
     removed(s);
     mpp_mesh *m =
@@ -234,45 +234,45 @@ static inline void made_again(scene *s)
     mpp_mesh_close(&m);
 }
 
-static inline void tie_ends(scene *s)
+static inline void tie_ends(scenario *s)
 {
     kill(s->tied, SIGKILL);
     harness_reap(s->tied);
     s->tied = 0;
 }
 
-static inline void tied_and_left(scene *s)
+static inline void tied_and_left(scenario *s)
 {
     come_and_go(s, 'p', 0);
     come_and_go(s, 'c', 0);
     tie_ends(s);
 }
 
-static inline void tied(scene *s)
+static inline void tied(scenario *s)
 {
-    crew(s);
+    first_pair_leaves(s);
     tie_ends(s);
     until_failed(s, s->p[1], NULL);
 }
 
-static inline void collected(scene *s)
+static inline void collected(scenario *s)
 {
     failed_and_left(s);
     mpp_mesh_gc(NULL, NULL, NULL);
 }
 
-static inline void unlinked(scene *s)
+static inline void unlinked(scenario *s)
 {
     char path[SEGMENT_PATH_MAX];
-    crew(s);
+    first_pair_leaves(s);
     if (!segment_path(s->id, path) || unlink(path) < 0)
         bail_out("cannot unlink mesh '%s': %s", s->id, strerror(errno));
 }
 
-static inline void directory_gone(scene *s)
+static inline void directory_gone(scenario *s)
 {
     char path[LAYOUT_SOCKET_PATH_MAX + 16];
-    crew(s);
+    first_pair_leaves(s);
     snprintf(path, sizeof path, "%s/p1.sock", s->held->socket_dir);
     unlink(path);
     snprintf(path, sizeof path, "%s/c1.sock", s->held->socket_dir);
@@ -282,7 +282,7 @@ static inline void directory_gone(scene *s)
 }
 
 /* Consumer j reads what there is, and leaves. */
-static inline void reads(scene *s, int j)
+static inline void reads(scenario *s, int j)
 {
     mpp_batch b;
     mpp_start(s->c[j], 0);
@@ -292,7 +292,7 @@ static inline void reads(scene *s, int j)
 }
 
 /* Every producer has produced, and the first consumer has read what was its own. */
-static inline void ended(scene *s)
+static inline void ended(scenario *s)
 {
     for (int i = 0; i < SIDE; i++)
         join(s, 'p', i, 1);
@@ -308,14 +308,14 @@ static inline void ended(scene *s)
     reads(s, 0);
 }
 
-static inline void unasked(scene *s)
+static inline void unasked(scenario *s)
 {
     for (int i = 0; i < SIDE; i++)
         come_and_go(s, 'p', i);
 }
 
 /* A producer that has runs left, when all consumers had their first. */
-static inline void between_runs(scene *s)
+static inline void between_runs(scenario *s)
 {
     join(s, 'p', 1, 2);
     for (int j = 0; j < SIDE; j++) {
@@ -327,13 +327,13 @@ static inline void between_runs(scene *s)
     mpp_service(s->p[1]);
 }
 
-static inline void failed_between_runs(scene *s)
+static inline void failed_between_runs(scenario *s)
 {
     between_runs(s);
     fails(s->p[1], false);
 }
 
-static inline void read_and_over(scene *s)
+static inline void read_and_over(scenario *s)
 {
     ended(s);
     for (int j = 1; j < SIDE; j++) {
@@ -342,7 +342,7 @@ static inline void read_and_over(scene *s)
     }
 }
 
-static inline void reader_died(scene *s)
+static inline void reader_died(scenario *s)
 {
     join(s, 'p', 1, 1);
     join(s, 'c', 1, 1);
@@ -390,7 +390,7 @@ static const end ends[] = {
 };
 enum { ENDS = sizeof ends / sizeof *ends };
 
-/* ---- the scene --------------------------------------------------------------------------------- */
+/* ---- the scenario --------------------------------------------------------------------------------- */
 
 static inline int stay_until_killed(void *arg)
 {
@@ -400,11 +400,11 @@ static inline int stay_until_killed(void *arg)
     return 0;
 }
 
-static inline void scene_open(scene *s, const end *e)
+static inline void scenario_open(scenario *s, const end *e)
 {
     const mpp_stream_options stream = {
         .name = "0", .format = {.delimiter = '\n'}, .separator = '\t', .buffer = e->buffer};
-    *s = (scene){.end = e, .id = "ends"};
+    *s = (scenario){.end = e, .id = "ends"};
     s->tied = e->tied ? harness_fork(stay_until_killed, NULL) : 0;
     s->held = harness_mesh(&(mpp_mesh_options){.producers = SIDE,
                                                .consumers = SIDE,

@@ -1,5 +1,5 @@
-/* Shared memory is full: a mesh is made, attached to and used in a /dev/shm of every size, page by page, from 64 KiB up to
- * what it needs.
+/* Shared memory is full: a mesh is made, attached to and used in a /dev/shm of every size, page by page, from 64 KiB
+ * up to what it needs.
  *
  * Either all goes well, or what does not fit is an error that says how much was wanted and how much there is, which
  * everybody in the mesh is told; never SIGBUS, and nothing is left.  Nothing is random: a failure prints the size. */

@@ -5,7 +5,7 @@
  * mesh is removed, and everybody has the exit status that tells so; no process is left once the server has gone; and
  * what is read is every byte of it, or an error.  Nothing is random. */
 #include "harness.h"
-#include "stage.h"
+#include "sandbox.h"
 
 #include <linux/fuse.h>
 
@@ -141,7 +141,7 @@ static int serve(void *arg)
     return 0;
 }
 
-/* ---- a scene --------------------------------------------------------------------------------------------------- */
+/* ---- a scenario -------------------------------------------------------------------------------------------------- */
 
 static pid_t server;
 
@@ -253,7 +253,7 @@ static bool await_unanswered(void)
 }
 
 /* Milliseconds until mpp-produce has ended; -1: not as promised. */
-static int64_t play(const char *arguments, const ending *e)
+static int64_t end_by(const char *arguments, const ending *e)
 {
     char command[256];
     if (!begin_server())
@@ -263,10 +263,10 @@ static int64_t play(const char *arguments, const ending *e)
     snprintf(command, sizeof command, "exec mpp-produce hung -i 0 %s 2>err.0", arguments);
     const pid_t consumer = start(e->consumer), producer = start(command), other = e->other ? start(e->other) : 0;
     const bool hangs = await_unanswered();
-    const int64_t began = stage_now();
+    const int64_t began = sandbox_now();
     const pid_t helper = bring_about(e, producer, consumer);
     const int status = ended(producer);
-    const int64_t took = (stage_now() - began) / 1000000;
+    const int64_t took = (sandbox_now() - began) / 1000000;
     ended(consumer);
     if (other)
         ended(other);
@@ -303,7 +303,7 @@ static void test_endings(void)
             snprintf(step, sizeof step, "%s, %s", arguments[a], endings[e].what);
             watchdog(60, step);
             for (unsigned t = 0; t < TRIES && best > LIMIT_MS; t++) {
-                const int64_t took = play(arguments[a], &endings[e]);
+                const int64_t took = end_by(arguments[a], &endings[e]);
                 best = took < best ? took : best;
             }
             ok(best >= 0 && best <= LIMIT_MS, "mpp-produce %s hears of %s in %lld ms", arguments[a], endings[e].what,
@@ -349,8 +349,8 @@ static void test_reading(void)
 int main(void)
 {
     harness_begin(60);
-    stage_begin();
-    unanswered = stage_shared(sizeof *unanswered);
+    sandbox_begin();
+    unanswered = sandbox_shared(sizeof *unanswered);
     mkdir("far", 0700);
     mkfifo("go", 0600);
     if (harness.private_shm && begin_server()) {
@@ -361,6 +361,6 @@ int main(void)
         ok(true, "# SKIP no FUSE here");
     }
     rmdir("far");
-    stage_end();
+    sandbox_end();
     return done_testing();
 }

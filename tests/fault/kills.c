@@ -9,7 +9,7 @@
 #define RECORDS 12000
 #include "judge.h"
 
-enum { SPAN_NS = 25000000 }; /* by when a scene has ended, mostly */
+enum { SPAN_NS = 25000000 }; /* by when a scenario has ended, mostly */
 
 typedef struct tally {
     _Atomic unsigned next, killed, too_late, failed, n_times;
@@ -21,88 +21,88 @@ static struct {
     unsigned want, seed;
 } all;
 
-/* ---- a random scene --------------------------------------------------------------------------------- */
+/* ---- a random scenario --------------------------------------------------------------------------------- */
 
-typedef struct random_scene {
-    scene scene;
-    char mesh[64], seats[SEATS_MAX][40];
-} random_scene;
+typedef struct random_scenario {
+    scenario scenario;
+    char mesh[64], processes[PROCESSES_MAX][40];
+} random_scenario;
 
-static void make_scene(random_scene *r)
+static void make_scenario(random_scenario *r)
 {
     static const char *const inputs[] = {"in.%u", "<", "-- ./give", "< --eager"};
     static const char *const outputs[] = {"", "|", "-- cat", "| --timeout 1m"};
     static const char *const meshes[] = {
         [ROUND_ROBIN] = "-P round-robin", [BY_HASH] = "-t : -k 2", [BROADCAST] = "-P broadcast"};
-    scene *s = &r->scene;
+    scenario *s = &r->scenario;
     char arguments[16];
-    *s = (scene){.name = "random", .mesh = r->mesh, .producers = 1 + (unsigned)tap_random(3)};
-    s->consumers = 1 + (unsigned)tap_random(SEATS_MAX - s->producers < 3 ? SEATS_MAX - s->producers : 3);
+    *s = (scenario){.name = "random", .mesh = r->mesh, .producers = 1 + (unsigned)tap_random(3)};
+    s->consumers = 1 + (unsigned)tap_random(PROCESSES_MAX - s->producers < 3 ? PROCESSES_MAX - s->producers : 3);
     s->split = (split)tap_random(3);
     snprintf(r->mesh, sizeof r->mesh, "-r 64K %s", meshes[s->split]);
     for (unsigned i = 0; i < s->producers; i++) {
         snprintf(arguments, sizeof arguments, inputs[tap_random(4)], i);
-        snprintf(r->seats[i], sizeof r->seats[i], "p%u %s", i, arguments);
+        snprintf(r->processes[i], sizeof r->processes[i], "p%u %s", i, arguments);
     }
     for (unsigned j = 0; j < s->consumers; j++)
-        snprintf(r->seats[s->producers + j], sizeof *r->seats, "c%u %s", j, outputs[tap_random(4)]);
+        snprintf(r->processes[s->producers + j], sizeof *r->processes, "c%u %s", j, outputs[tap_random(4)]);
     for (unsigned i = 0; i < s->producers + s->consumers; i++)
-        s->seats[i] = r->seats[i];
+        s->processes[i] = r->processes[i];
 }
 
 /* ---- one round -------------------------------------------------------------------------------------- */
 
 typedef struct death {
-    seat *victim;
+    process *victim;
     bool command;  /* its command is to die */
     bool attached; /* when all are there; else before that as well */
     int64_t at_ns; /* after the beginning or that; then, when it was */
     bool happened;
 } death;
 
-static void strike(death *d)
+static void kill_victim(death *d)
 {
-    pid_t pid = d->command ? scene_command_of(d->victim->pid) : d->victim->pid;
+    pid_t pid = d->command ? scenario_command_of(d->victim->pid) : d->victim->pid;
     d->happened = d->victim->status < 0 && pid > 0 && kill(pid, SIGKILL) == 0;
-    d->at_ns = stage_now();
+    d->at_ns = sandbox_now();
 }
 
-static void play(show *s, death *d)
+static void run_with_death(observation *o, death *d)
 {
     int status;
     pid_t pid;
     bool due = true;
-    int64_t limit = stage_now() + SCENE_SECONDS * INT64_C(1000000000);
-    for (unsigned i = 0; i < s->n_seats; i++)
-        scene_start(s, &s->seats[i], NULL);
+    int64_t limit = sandbox_now() + SCENARIO_SECONDS * INT64_C(1000000000);
+    for (unsigned i = 0; i < o->n_processes; i++)
+        scenario_start(o, &o->processes[i], NULL);
     if (d->attached)
-        scene_attached(s);
-    d->at_ns += stage_now();
-    while ((pid = scene_event(due ? d->at_ns : limit, &status)) >= 0) {
+        scenario_attached(o);
+    d->at_ns += sandbox_now();
+    while ((pid = scenario_event(due ? d->at_ns : limit, &status)) >= 0) {
         if (pid == 0 && !due)
             break;
         if (pid == 0) {
             due = false;
-            strike(d);
+            kill_victim(d);
             continue;
         }
-        seat *ended = scene_ended(s, pid, status);
+        process *ended = scenario_ended(o, pid, status);
         if (ended == d->victim && ended->status != 0) /* in case that nobody had seen it */
-            scene_start(s, scene_seat(s, s->scene->seats[d->victim - s->seats], true), NULL);
+            scenario_start(o, scenario_add(o, o->scenario->processes[d->victim - o->processes], true), NULL);
     }
     if (pid == 0)
-        scene_show_hang(s);
+        scenario_explain_hang(o);
     d->happened &= d->victim->status != 0; /* else it had ended, and was not reaped yet */
 }
 
 /* From the death to the end of the last of those that have learned of it. */
-static void measure(const show *s, const death *d)
+static void measure(const observation *o, const death *d)
 {
     int64_t last = 0;
-    for (unsigned i = 0; i < s->n_seats; i++) {
-        const seat *t = &s->seats[i];
-        if (t != d->victim && !t->late && t->status != 0 && t->ended_ns - d->at_ns > last)
-            last = t->ended_ns - d->at_ns;
+    for (unsigned i = 0; i < o->n_processes; i++) {
+        const process *p = &o->processes[i];
+        if (p != d->victim && !p->late && p->status != 0 && p->ended_ns - d->at_ns > last)
+            last = p->ended_ns - d->at_ns;
     }
     if (last > 0 && all.s->n_times < N_OF(all.s->times))
         all.s->times[atomic_fetch_add(&all.s->n_times, 1)] = last;
@@ -110,32 +110,32 @@ static void measure(const show *s, const death *d)
 
 static void one_round(unsigned seed)
 {
-    random_scene r;
+    random_scenario r;
     char replay[64];
     tap.random = seed;
-    make_scene(&r);
-    show s = {.scene = &r.scene};
+    make_scenario(&r);
+    observation o = {.scenario = &r.scenario};
     bool keep = tap_random(2);
-    scene_mesh(&s, keep);
-    for (unsigned i = 0; i < SEATS_MAX && r.scene.seats[i]; i++)
-        scene_seat(&s, r.scene.seats[i], false);
-    death d = {.victim = &s.seats[tap_random(s.n_seats)]};
+    scenario_mesh(&o, keep);
+    for (unsigned i = 0; i < PROCESSES_MAX && r.scenario.processes[i]; i++)
+        scenario_add(&o, r.scenario.processes[i], false);
+    death d = {.victim = &o.processes[tap_random(o.n_processes)]};
     d.command = strstr(d.victim->text, "-- ") && tap_random(2);
     d.attached = tap_random(3);
     d.at_ns = (int64_t)tap_random(d.attached ? SPAN_NS / 2 : SPAN_NS);
-    play(&s, &d);
+    run_with_death(&o, &d);
     /* To the judge a command is what its tool has started, and so not the tool itself. */
-    point at = {.process = d.command ? 10 : 1, .deed = KILL_BEFORE};
-    judge(&s, (unsigned)(d.victim - s.seats), d.happened ? &at : NULL, keep);
+    point at = {.tracee = d.command ? 10 : 1, .deed = KILL_BEFORE};
+    judge(&o, (unsigned)(d.victim - o.processes), d.happened ? &at : NULL, keep);
     if (d.happened)
-        measure(&s, &d);
+        measure(&o, &d);
     all.s->killed += d.happened;
     all.s->too_late += !d.happened;
-    if (!*s.wrong)
+    if (!*o.wrong)
         return;
     all.s->failed++;
     snprintf(replay, sizeof replay, "kills %u: %s%s is killed", seed, d.victim->name, d.command ? "'s command" : "");
-    scene_explain(&s, replay);
+    scenario_explain(&o, replay);
 }
 
 static void work(void *arg)
@@ -182,20 +182,20 @@ static void tell(void)
 
 int main(int argc, char **argv)
 {
-    all.s = stage_shared(sizeof *all.s);
-    all.want = stage_number("MPP_KILLS", SCALED(500, 10)) * stage_number("MPP_ROUNDS", 1);
-    stage_seed();
+    all.s = sandbox_shared(sizeof *all.s);
+    all.want = sandbox_number("MPP_KILLS", SCALED(500, 10)) * sandbox_number("MPP_ROUNDS", 1);
+    sandbox_seed();
     all.seed = (unsigned)tap.random;
     if (argc > 1) {
         harness_begin(200);
-        stage_begin();
+        sandbox_begin();
         for (unsigned i = 0; i < 10; i++)
             one_round((unsigned)strtoul(argv[1], NULL, 10));
-        stage_end();
+        sandbox_end();
         ok(all.s->failed == 0, "ten times the same: %u were killed", all.s->killed);
         return done_testing();
     }
-    all.s->failed += stage_workers(2, 60 + all.want / 5, work, NULL);
+    all.s->failed += sandbox_workers(2, 60 + all.want / 5, work, NULL);
     tell();
     return done_testing();
 }

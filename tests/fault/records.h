@@ -1,8 +1,8 @@
-/* records.h - what the scenes of fault injection send, and whether what came out is right
+/* records.h - what the scenarios of fault injection send, and whether what came out is right
  *
- * Producer i of a scene gives the records 1 .. RECORDS, each a line `I:N:...` of a length that varies; one of them is
- * longer than a ring.  What consumer j has to get of producer i follows from the partition, so a consumer's output can
- * be held against it byte by byte: whole records, each producer's in their order, from the first one on. */
+ * Producer i of a scenario gives the records 1 .. RECORDS, each a line `I:N:...` of a length that varies; one of them
+ * is longer than a ring.  What consumer j has to get of producer i follows from the partition, so a consumer's output
+ * can be held against it byte by byte: whole records, each producer's in their order, from the first one on. */
 #ifndef RECORDS_H
 #define RECORDS_H
 

@@ -1,9 +1,9 @@
 /* Killed after any instruction: of attaching, publishing, consuming, ending, leaving, making and removing.
  *
  * A child is stepped through one phase of a participant's life and killed after step k.  The other side, which is this
- * process, sleeps in every second round, and in every third wakes and looks at an earlier step j.  Then it must be told,
- * get all that was published and whole records only, and name the dead one, or find that nothing happened, or that all
- * was done; and nothing may be left.
+ * process, sleeps in every second round, and in every third wakes and looks at an earlier step j.  Then it must be
+ * told, get all that was published and whole records only, and name the dead one, or find that nothing happened, or
+ * that all was done; and nothing may be left.
  *
  * MPP_STEPS=n points in all (5000), of which every instruction of the library has its share; MPP_SEED=n as printed.
  * MPP_STEP=scenario:k or scenario:k:j runs one again, as a failure prints it. */

@@ -30,8 +30,8 @@ typedef struct stepper {
     pid_t pid;
 } stepper;
 
-/* at[i]: where the child is after i steps; the n-th leads over the mark.  seen[i]: others can see that the i-th was done,
- * for it was a system call or has changed what is watched. */
+/* at[i]: where the child is after i steps; the n-th leads over the mark.  seen[i]: others can see that the i-th was
+ * done, for it was a system call or has changed what is watched. */
 typedef struct stepper_trace {
     uintptr_t *at;
     bool *seen;
@@ -194,7 +194,8 @@ static inline bool stepper_reach(stepper *s, uintptr_t at, unsigned times)
     return true;
 }
 
-/* From step `from` of the trace, where the child is, to step `to`.  false: it took another way, to a mark or its end. */
+/* From step `from` of the trace, where the child is, to step `to`.  false: it took another way, to a mark or its
+ * end. */
 static inline bool stepper_run(stepper *s, const stepper_trace *t, unsigned from, unsigned to)
 {
     if (to == t->n)

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { SEATS = 4, COMMANDS = SEATS, MESHES = 16, PIECES = 40 };
+enum { PROCESSES = 4, COMMANDS = PROCESSES, MESHES = 16, PIECES = 40 };
 
 /* For so long they wait for others, so many times 600 ms; who is stopped is stopped for longer, mostly.  On a busy
  * machine who is not stopped may be late, too. */
@@ -26,17 +26,17 @@ static void set_patience(char text[64])
     snprintf(text, 64, "--timeout %ums --attach-timeout %ums", 600 * slower, 1200 * slower);
 }
 
-static scene flow = {.name = "flow", .mesh = "-r 64K", .producers = 2, .consumers = 2};
+static scenario flow = {.name = "flow", .mesh = "-r 64K", .producers = 2, .consumers = 2};
 
 static void make_flow(void)
 {
-    static char texts[SEATS][96];
-    static const char *const seats[SEATS] = {"p0 %s -- ./drip", "p1 %s -- ./drip", "c0 %s", "c1 %s -- cat"};
+    static char texts[PROCESSES][96];
+    static const char *const processes[PROCESSES] = {"p0 %s -- ./drip", "p1 %s -- ./drip", "c0 %s", "c1 %s -- cat"};
     char patience[64];
     set_patience(patience);
-    for (unsigned i = 0; i < SEATS; i++) {
-        snprintf(texts[i], sizeof texts[i], seats[i], patience);
-        flow.seats[i] = texts[i];
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        snprintf(texts[i], sizeof texts[i], processes[i], patience);
+        flow.processes[i] = texts[i];
     }
 }
 
@@ -59,7 +59,7 @@ static int drip(const char *index)
 {
     char name[16];
     snprintf(name, sizeof name, "in.%.2s", index);
-    bytes in = stage_read(name);
+    bytes in = sandbox_read(name);
     size_t piece = in.n / PIECES + 1;
     for (size_t at = 0; at < in.n; at += piece) {
         for (size_t done = 0, n = in.n - at < piece ? in.n - at : piece; done < n;) {
@@ -75,17 +75,17 @@ static int drip(const char *index)
 
 /* ---- who is stopped --------------------------------------------------------------------------------------- */
 
-/* A choice is a set of seats, and, from bit COMMANDS on, of commands of seats. */
+/* A choice is a set of processes, and, from bit COMMANDS on, of their commands. */
 
-/* The processes of a choice: the seats' own, or all children of one but its guard. */
-static unsigned chosen(const show *s, unsigned choice, pid_t *pids, unsigned max)
+/* The pids of a choice: of processes, and of commands, which are all children of one but its guard. */
+static unsigned chosen(const observation *o, unsigned choice, pid_t *pids, unsigned max)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < SEATS; i++) {
-        const seat *t = &s->seats[i];
-        if (choice >> i & 1 && t->status < 0)
-            pids[n++] = t->pid;
-        pid_t command = choice >> (COMMANDS + i) & 1 && t->status < 0 ? scene_command_of(t->pid) : 0;
+    for (unsigned i = 0; i < PROCESSES; i++) {
+        const process *p = &o->processes[i];
+        if (choice >> i & 1 && p->status < 0)
+            pids[n++] = p->pid;
+        pid_t command = choice >> (COMMANDS + i) & 1 && p->status < 0 ? scenario_command_of(p->pid) : 0;
         if (command && n < max)
             pids[n++] = command;
     }
@@ -97,20 +97,20 @@ static unsigned choose(void)
     static const unsigned sets[] = {0x0f, 0x03, 0x0c, 0x05, 0x0a, 0xbf, 0x33};
     unsigned how = (unsigned)tap_random(8);
     if (how < 5)
-        return 1u << tap_random(SEATS);
+        return 1u << tap_random(PROCESSES);
     if (how == 5)
-        return 1u << COMMANDS << tap_random(SEATS);
+        return 1u << COMMANDS << tap_random(PROCESSES);
     return sets[tap_random(N_OF(sets))];
 }
 
 /* Ring the doorbells of the participants that are stopped until they are full. */
 static void fill_bells(unsigned choice)
 {
-    static const char *const names[SEATS] = {"p0", "p1", "c0", "c1"};
+    static const char *const names[PROCESSES] = {"p0", "p1", "c0", "c1"};
     DIR *d = opendir("s");
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     for (struct dirent *e; d && (e = readdir(d));)
-        for (unsigned i = 0; e->d_name[0] != '.' && i < SEATS; i++) {
+        for (unsigned i = 0; e->d_name[0] != '.' && i < PROCESSES; i++) {
             struct sockaddr_un a = {.sun_family = AF_UNIX};
             if (!(choice >> i & 1))
                 continue;
@@ -124,10 +124,10 @@ static void fill_bells(unsigned choice)
     close(fd);
 }
 
-static void stop(const show *s)
+static void stop(const observation *o)
 {
-    pid_t pids[2 * SEATS];
-    unsigned choice = choose(), n = chosen(s, choice, pids, 2 * SEATS);
+    pid_t pids[2 * PROCESSES];
+    unsigned choice = choose(), n = chosen(o, choice, pids, 2 * PROCESSES);
     for (unsigned i = 0; i < n; i++)
         kill(pids[i], SIGSTOP);
     if (tap_random(2))
@@ -142,32 +142,32 @@ static void stop(const show *s)
 
 static void one_round(unsigned seed)
 {
-    show s = {.scene = &flow};
+    observation o = {.scenario = &flow};
     char replay[64];
     tap.random = seed;
-    scene_mesh(&s, false);
-    for (unsigned i = 0; i < SEATS; i++)
-        scene_start(&s, scene_seat(&s, flow.seats[i], false), NULL);
-    scene_attached(&s); /* of one who has not come yet nobody knows that it is stopped */
+    scenario_mesh(&o, false);
+    for (unsigned i = 0; i < PROCESSES; i++)
+        scenario_start(&o, scenario_add(&o, flow.processes[i], false), NULL);
+    scenario_attached(&o); /* of one who has not come yet nobody knows that it is stopped */
     for (unsigned times = 1 + (unsigned)tap_random(3); times > 0; times--) {
         pause_ms((unsigned)tap_random(200));
-        stop(&s);
-        scene_collect(&s, 0);
+        stop(&o);
+        scenario_collect(&o, 0);
     }
-    if (!scene_collect(&s, stage_now() + SCENE_SECONDS * INT64_C(1000000000)))
-        scene_show_hang(&s);
-    judge(&s, 0, NULL, false);
-    if (!*s.wrong)
+    if (!scenario_collect(&o, sandbox_now() + SCENARIO_SECONDS * INT64_C(1000000000)))
+        scenario_explain_hang(&o);
+    judge(&o, 0, NULL, false);
+    if (!*o.wrong)
         return;
     all.t->failed++;
     snprintf(replay, sizeof replay, "MPP_STOPS=1 MPP_SEED=%u", seed);
-    scene_explain(&s, replay);
+    scenario_explain(&o, replay);
 }
 
 static void work(void *arg)
 {
     unsigned number;
-    stage_script("drip", arg);
+    sandbox_script("drip", arg);
     while ((number = atomic_fetch_add(&all.t->next, 1)) < all.want && all.t->failed < 20)
         one_round(all.seed + number);
 }
@@ -181,11 +181,11 @@ int main(int argc, char **argv)
     ssize_t k = readlink("/proc/self/exe", script + n, 512);
     strcpy(script + n + (k > 0 ? k : 0), " drip $MPP_INDEX\n");
     make_flow();
-    all.t = stage_shared(sizeof *all.t);
-    all.want = stage_number("MPP_STOPS", SCALED(200, 5));
-    stage_seed();
+    all.t = sandbox_shared(sizeof *all.t);
+    all.want = sandbox_number("MPP_STOPS", SCALED(200, 5));
+    sandbox_seed();
     all.seed = (unsigned)tap.random;
-    all.t->failed += stage_workers(all.want < MESHES ? all.want : MESHES, 60 + all.want * 2, work, script);
+    all.t->failed += sandbox_workers(all.want < MESHES ? all.want : MESHES, 60 + all.want * 2, work, script);
     ok(all.t->failed == 0 && all.t->stops >= all.want,
        "%u rounds, %u stops, %u doorbells filled: byte-exact, exit 0, not a word", all.want, all.t->stops, all.t->full);
     return done_testing();

@@ -1,9 +1,9 @@
 /* sweep.h - every system call of a tool, everything that may be done to it, and a random share of that
  *
- * A scene is run once with each of its seats traced, so that the calls are known; of all points at which a fault
+ * A scenario is run once with each of its processes traced, so that the calls are known; of all points at which a fault
  * fits so many as asked for are tried, in an order that a seed gives, by two processes at once.  A point is written
  *
- *     SCENE/SEAT/PROCESS/CALL/NTH/DEED[=ERROR]      as in gather-files/p0/1/openat/3/error=EMFILE
+ *     SCENARIO/PROCESS/TRACEE/CALL/NTH/DEED[=ERROR]      as in gather-files/p0/1/openat/3/error=EMFILE
  *
  * and the program, called with one, does that alone.  What a run does at the same time as others is not replayed by
  * it: a call may come in another number, or not at all, and such a run counts as none. */
@@ -143,7 +143,7 @@ static inline kind sweep_kind(const point *p)
 /* ---- the points ------------------------------------------------------------------------------------------ */
 
 typedef struct place {
-    unsigned scene, seat;
+    unsigned scenario, process;
     point at;
 } place;
 
@@ -152,8 +152,8 @@ typedef struct sweep sweep;
 struct sweep {
     bool (*try)(sweep *w, const place *p, unsigned number); /* was the fault made to happen? */
     unsigned want;
-    const scene *scenes;
-    unsigned n_scenes, scene, seat; /* what is looked at */
+    const scenario *scenarios;
+    unsigned n_scenarios, scenario, process; /* what is looked at */
     place *places;
     unsigned n;
     struct shared { /* by those that work on it */
@@ -185,7 +185,7 @@ static inline bool sweep_fits(const point *p, unsigned traits, const uint64_t ar
 
 static inline void sweep_add(sweep *w, const point *at, deed what, int error)
 {
-    place new = {w->scene, w->seat, *at};
+    place new = {w->scenario, w->process, *at};
     new.at.deed = what;
     new.at.error = error;
     for (unsigned i = 0; i < w->n; i++)
@@ -241,8 +241,8 @@ static inline const char *sweep_call(unsigned call)
 static inline const char *sweep_text(const sweep *w, const place *p)
 {
     static char text[256];
-    const scene *s = &w->scenes[p->scene];
-    snprintf(text, sizeof text, "%s/%.2s/%u/%s/%u/%s%s%s", s->name, s->seats[p->seat], p->at.process,
+    const scenario *s = &w->scenarios[p->scenario];
+    snprintf(text, sizeof text, "%s/%.2s/%u/%s/%u/%s%s%s", s->name, s->processes[p->process], p->at.tracee,
              sweep_call(p->at.call), p->at.nth, deed_names[p->at.deed], p->at.error ? "=" : "",
              p->at.error ? strerrorname_np(p->at.error) : "");
     return text;
@@ -290,7 +290,7 @@ static inline int sweep_by_hand(sweep *w, const char *text)
     }
     if (!p && strcmp(text, "list") != 0)
         bail_out("no such point: %s", text);
-    stage_end();
+    sandbox_end();
     free(w->places);
     return done_testing();
 }
@@ -310,8 +310,8 @@ static inline void sweep_tell(const sweep *w)
 
 /* What a program is about. */
 typedef struct task {
-    const scene *scenes;
-    unsigned n_scenes, want;
+    const scenario *scenarios;
+    unsigned n_scenarios, want;
     void (*look)(sweep *w); /* finds the points */
     bool (*try)(sweep *w, const place *p, unsigned number);
     const char *const *always; /* points that once found a defect, and come first; NULL behind them */
@@ -332,23 +332,23 @@ static inline void sweep_first(sweep *w, const char *const *always)
 /* All of it; of `by_hand` alone, if there is such a point. */
 static inline int sweep_main(const task *t, const char *by_hand)
 {
-    sweep w = {.try = t->try, .want = t->want, .scenes = t->scenes, .n_scenes = t->n_scenes};
+    sweep w = {.try = t->try, .want = t->want, .scenarios = t->scenarios, .n_scenarios = t->n_scenarios};
     if (!TRACE_WORKS)
         return printf("1..0 # SKIP system calls are changed on x86-64 only\n") < 0;
     w.places = calloc(POINTS_MAX, sizeof *w.places);
-    w.shared = stage_shared(sizeof *w.shared);
+    w.shared = sandbox_shared(sizeof *w.shared);
     if (!w.places)
         bail_out("no memory");
     harness_begin(100);
-    stage_begin();
-    stage_seed();
+    sandbox_begin();
+    sandbox_seed();
     t->look(&w);
     if (by_hand)
         return sweep_by_hand(&w, by_hand);
-    stage_end();
+    sandbox_end();
     sweep_shuffle(&w);
     sweep_first(&w, t->always);
-    w.shared->failed += stage_workers(SWEEP_JOBS, 60 + t->want / 5, sweep_work, &w);
+    w.shared->failed += sandbox_workers(SWEEP_JOBS, 60 + t->want / 5, sweep_work, &w);
     sweep_tell(&w);
     free(w.places);
     return done_testing();

@@ -1,68 +1,70 @@
 /* syscalls.c - a participant is killed at, or lied to by, any one of its system calls
  *
  * Shows: a process killed between any two system calls leaves whole records, and the others deliver all that was
- * published and exit 4 with its name; an interrupted, refused or short call goes unnoticed; a call that fails is overcome,
- * or is an error that says why, which is everybody's root cause.  Nobody hangs, and nothing is left after --gc.
+ * published and exit 4 with its name; an interrupted, refused or short call goes unnoticed; a call that fails is
+ * overcome, or is an error that says why, which is everybody's root cause.  Nobody hangs, and nothing is left after
+ * --gc.
  *
- * MPP_INJECTIONS is how many there are to be (900; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints its
- * point; called with that, the program does it again, and with `list` it prints all points. */
+ * MPP_INJECTIONS is how many there are to be (900; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints
+ * its point; called with that, the program does it again, and with `list` it prints all points. */
 #include "judge.h"
 
-static const scene scenes[] = {
-    {"gather-files", "-r 64K", 2, 1, .seats = {"p0 in.0", "p1 in.1", "c0"}},
-    {"gather-pipes", "-r 64K", 2, 1, .seats = {"p0 <", "p1 <", "c0 |"}},
-    {"gather-commands", "-r 64K", 2, 1, .seats = {"p0 -- ./give", "p1 -- ./give", "c0 -- cat"}},
-    {"gather-eager", "-r 64K", 2, 1, .seats = {"p0 --eager in.0", "p1 < --barrier", "c0 --barrier -- cat"}},
-    {"enough", "-r 64K", 1, 1, .enough = 700, .seats = {"p0 -- ./give", "c0 -n 700"}},
-    {"shuffle", "-r 64K", 2, 2, .seats = {"p0 in.0", "p1 <", "c0 |", "c1 -- cat"}},
-    {"shuffle-key", "-r 64K -t : -k 2", 2, 2, BY_HASH, .seats = {"p0 -- ./give", "p1 in.1", "c0", "c1"}},
-    {"broadcast", "-r 64K -P broadcast", 1, 2, BROADCAST, .seats = {"p0 <", "c0", "c1 -- cat"}},
-    {"all", "-r 64K", 2, 2, .seats = {"pA --all -- ./give", "cA --all -- ./take"}},
+static const scenario scenarios[] = {
+    {"gather-files", "-r 64K", 2, 1, .processes = {"p0 in.0", "p1 in.1", "c0"}},
+    {"gather-pipes", "-r 64K", 2, 1, .processes = {"p0 <", "p1 <", "c0 |"}},
+    {"gather-commands", "-r 64K", 2, 1, .processes = {"p0 -- ./give", "p1 -- ./give", "c0 -- cat"}},
+    {"gather-eager", "-r 64K", 2, 1, .processes = {"p0 --eager in.0", "p1 < --barrier", "c0 --barrier -- cat"}},
+    {"enough", "-r 64K", 1, 1, .enough = 700, .processes = {"p0 -- ./give", "c0 -n 700"}},
+    {"shuffle", "-r 64K", 2, 2, .processes = {"p0 in.0", "p1 <", "c0 |", "c1 -- cat"}},
+    {"shuffle-key", "-r 64K -t : -k 2", 2, 2, BY_HASH, .processes = {"p0 -- ./give", "p1 in.1", "c0", "c1"}},
+    {"broadcast", "-r 64K -P broadcast", 1, 2, BROADCAST, .processes = {"p0 <", "c0", "c1 -- cat"}},
+    {"all", "-r 64K", 2, 2, .processes = {"pA --all -- ./give", "cA --all -- ./take"}},
 };
 
-/* Run a scene with one of its seats traced; who comes first is the number's to say.  Was the plan carried out? */
-static bool perform(show *s, unsigned victim, trace *t, unsigned number)
+/* Run a scenario with one of its processes traced; who comes first is the number's to say.  Was the plan carried
+ * out? */
+static bool run_traced(observation *o, unsigned victim, trace *t, unsigned number)
 {
-    const scene *sc = s->scene;
+    const scenario *sc = o->scenario;
     pid_t pid;
     int status;
     unsigned n = 0;
-    while (n < SEATS_MAX && sc->seats[n])
+    while (n < PROCESSES_MAX && sc->processes[n])
         n++;
     for (unsigned i = 0; i < n; i++)
-        scene_seat(s, sc->seats[i], false);
+        scenario_add(o, sc->processes[i], false);
     for (unsigned i = 0; i < n; i++) {
         unsigned k = (i + number) % n;
-        scene_start(s, &s->seats[k], k == victim ? trace_me : NULL);
+        scenario_start(o, &o->processes[k], k == victim ? trace_me : NULL);
     }
-    int64_t deadline = stage_now() + SCENE_SECONDS * INT64_C(1000000000);
-    while ((pid = scene_event(deadline, &status)) > 0) { /* until the last process is gone */
+    int64_t deadline = sandbox_now() + SCENARIO_SECONDS * INT64_C(1000000000);
+    while ((pid = scenario_event(deadline, &status)) > 0) { /* until the last process is gone */
         if (WIFSTOPPED(status)) {
             trace_stopped(t, pid, status);
             continue;
         }
-        seat *ended = scene_ended(s, pid, status);
+        process *ended = scenario_ended(o, pid, status);
         /* Whoever is gone before anybody knew it would be waited for. */
-        if (ended == &s->seats[victim] && ended->status != 0)
-            scene_start(s, scene_seat(s, sc->seats[victim], true), NULL);
+        if (ended == &o->processes[victim] && ended->status != 0)
+            scenario_start(o, scenario_add(o, sc->processes[victim], true), NULL);
     }
     if (pid == 0)
-        scene_show_hang(s);
+        scenario_explain_hang(o);
     return t->done;
 }
 
 static bool try(sweep *w, const place *p, unsigned number)
 {
-    show s = {.scene = &w->scenes[p->scene]};
+    observation o = {.scenario = &w->scenarios[p->scenario]};
     trace t = {.plan = &p->at, .fits = sweep_fits};
     harness.step = sweep_text(w, p);
-    scene_mesh(&s, number % 2);
-    bool done = perform(&s, p->seat, &t, number / 2);
-    judge(&s, p->seat, done ? &p->at : NULL, number % 2);
-    if (!*s.wrong)
+    scenario_mesh(&o, number % 2);
+    bool done = run_traced(&o, p->process, &t, number / 2);
+    judge(&o, p->process, done ? &p->at : NULL, number % 2);
+    if (!*o.wrong)
         return done;
     w->shared->failed++;
-    scene_explain(&s, sweep_text(w, p));
+    scenario_explain(&o, sweep_text(w, p));
     return done;
 }
 
@@ -71,18 +73,18 @@ static bool try(sweep *w, const place *p, unsigned number)
 static void look(sweep *w)
 {
     unsigned looked = 0, wrong = 0;
-    for (w->scene = 0; w->scene < w->n_scenes; w->scene++)
-        for (w->seat = 0; w->seat < SEATS_MAX && scenes[w->scene].seats[w->seat]; w->seat++)
+    for (w->scenario = 0; w->scenario < w->n_scenarios; w->scenario++)
+        for (w->process = 0; w->process < PROCESSES_MAX && scenarios[w->scenario].processes[w->process]; w->process++)
             for (unsigned order = 0; order < 2; order++) {
-                show s = {.scene = &scenes[w->scene]};
+                observation o = {.scenario = &scenarios[w->scenario]};
                 trace t = {.seen = sweep_seen, .arg = w};
-                scene_mesh(&s, false);
-                perform(&s, w->seat, &t, order);
-                judge(&s, w->seat, NULL, false);
+                scenario_mesh(&o, false);
+                run_traced(&o, w->process, &t, order);
+                judge(&o, w->process, NULL, false);
                 looked++;
-                if (*s.wrong) {
+                if (*o.wrong) {
                     wrong++;
-                    scene_explain(&s, s.scene->name);
+                    scenario_explain(&o, o.scenario->name);
                 }
             }
     ok(wrong == 0 && w->n > 0, "%u times a participant is only looked at: all is well, and there are %u points", looked,
@@ -111,9 +113,9 @@ static const char *const always[] = {
 
 int main(int argc, char **argv)
 {
-    const task all = {.scenes = scenes,
-                      .n_scenes = N_OF(scenes),
-                      .want = stage_number("MPP_INJECTIONS", SCALED(900, 10)) * stage_number("MPP_ROUNDS", 1),
+    const task all = {.scenarios = scenarios,
+                      .n_scenarios = N_OF(scenarios),
+                      .want = sandbox_number("MPP_INJECTIONS", SCALED(900, 10)) * sandbox_number("MPP_ROUNDS", 1),
                       .look = look,
                       .try = try,
                       .always = always};

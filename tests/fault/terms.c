@@ -16,7 +16,7 @@
 enum { MOST_MS = 1000 * (HARNESS_SANITIZED ? 5 : 1), SOON_MS = 50, QUICK_MS = 8 };
 enum { WHATEVER = -1, SIGNALLED = 128 + SIGTERM };
 
-/* ---- what a seat has at its descriptors ------------------------------------------------------------------- */
+/* ---- what a process has at its descriptors ------------------------------------------------------------------- */
 
 /* A pipe whose other end the tool holds itself, without knowing; filled when full. */
 static void pipe_as(int fd, bool writes, bool full)
@@ -78,8 +78,8 @@ static void stopped_messages(void)
 
 typedef struct state {
     const char *name;
-    const char *seats[3]; /* the victim first */
-    int doing;            /* what it does then, or WHATEVER: after a moment */
+    const char *processes[3]; /* the victim first */
+    int doing;                /* what it does then, or WHATEVER: after a moment */
     void (*prepare[3])(void);
     int status;       /* besides that of the signal: how it may end, 0: only so */
     char crowd[4];    /* which others may be there as well: p, c */
@@ -89,110 +89,116 @@ typedef struct state {
 } state;
 
 static const state states[] = {
-    {.name = "a producer that waits to be asked", .seats = {"p0 in.0"}, .doing = MPP_WAITING_START, .crowd = "p"},
+    {.name = "a producer that waits to be asked", .processes = {"p0 in.0"}, .doing = MPP_WAITING_START, .crowd = "p"},
     {.name = "a producer that waits for space",
-     .seats = {"p0 -- yes", "c0"},
+     .processes = {"p0 -- yes", "c0"},
      .doing = MPP_WAITING_SPACE,
      .prepare = {NULL, full_output},
      .crowd = "p"},
     {.name = "a producer of an idle pipe",
-     .seats = {"p0", "c0"},
+     .processes = {"p0", "c0"},
      .doing = MPP_READING_INPUT,
      .prepare = {idle_input},
      .crowd = "pc"},
     {.name = "a producer of a FIFO that nobody writes",
-     .seats = {"p0 fifo", "c0"},
+     .processes = {"p0 fifo", "c0"},
      .doing = MPP_READING_INPUT,
      .crowd = "pc"},
     {.name = "a producer whose command is silent",
-     .seats = {"p0 -- sleep 1000", "c0"},
+     .processes = {"p0 -- sleep 1000", "c0"},
      .doing = MPP_READING_INPUT,
      .crowd = "pc"},
-    {.name = "a producer that waits for all", .seats = {"p0 --barrier in.0"}, .doing = MPP_WAITING_PEERS, .crowd = "p"},
+    {.name = "a producer that waits for all",
+     .processes = {"p0 --barrier in.0"},
+     .doing = MPP_WAITING_PEERS,
+     .crowd = "p"},
     {.name = "a producer that looks for a record's boundary",
-     .seats = {"p0 --slice=2/2 --slice-by bytes huge", "c0"},
+     .processes = {"p0 --slice=2/2 --slice-by bytes huge", "c0"},
      .doing = WHATEVER,
      .mesh = "--max-record 4G"},
-    {.name = "all producers at once", .seats = {"pA --all -- sleep 1000", "c0"}, .doing = WHATEVER},
-    {.name = "a producer that has just begun", .seats = {"p0 in.0"}, .doing = WHATEVER, .crowd = "p"},
+    {.name = "all producers at once", .processes = {"pA --all -- sleep 1000", "c0"}, .doing = WHATEVER},
+    {.name = "a producer that has just begun", .processes = {"p0 in.0"}, .doing = WHATEVER, .crowd = "p"},
     {.name = "a consumer that waits for data",
-     .seats = {"c0", "p0"},
+     .processes = {"c0", "p0"},
      .doing = MPP_WAITING_DATA,
      .prepare = {NULL, idle_input},
      .crowd = "pc"},
-    {.name = "a consumer that waits for producers", .seats = {"c0"}, .doing = MPP_WAITING_DATA, .crowd = "c"},
+    {.name = "a consumer that waits for producers", .processes = {"c0"}, .doing = MPP_WAITING_DATA, .crowd = "c"},
     {.name = "a consumer whose output is full",
-     .seats = {"c0", "p0 -- yes"},
+     .processes = {"c0", "p0 -- yes"},
      .doing = MPP_WRITING_OUTPUT,
      .prepare = {full_output},
      .crowd = "p"},
     {.name = "a consumer whose output is a stopped terminal",
-     .seats = {"c0", "p0 -- yes"},
+     .processes = {"c0", "p0 -- yes"},
      .doing = MPP_WRITING_OUTPUT,
      .prepare = {stopped_terminal},
      .crowd = "p"},
     {.name = "a consumer of a FIFO that nobody reads",
-     .seats = {"c0 -o fifo", "p0 in.0"},
+     .processes = {"c0 -o fifo", "p0 in.0"},
      .doing = MPP_WRITING_OUTPUT,
      .crowd = "pc"},
     {.name = "a consumer of two FIFOs that nobody reads",
-     .seats = {"c0 -s a=fifo -s b=fofi", "p0 -s a=in.0 -s b=in.1"},
+     .processes = {"c0 -s a=fifo -s b=fofi", "p0 -s a=in.0 -s b=in.1"},
      .doing = MPP_WRITING_OUTPUT,
      .mesh = "-s a -s b"},
     {.name = "a consumer whose command does not read",
-     .seats = {"c0 -- sleep 1000", "p0 -- yes"},
+     .processes = {"c0 -- sleep 1000", "p0 -- yes"},
      .doing = MPP_WRITING_OUTPUT,
      .crowd = "p"},
     {.name = "a consumer whose command goes on",
-     .seats = {"c0 -- sleep 1000", "p0 /dev/null"},
+     .processes = {"c0 -- sleep 1000", "p0 /dev/null"},
      .doing = MPP_WAITING_COMMAND},
-    {.name = "a consumer that waits for all", .seats = {"c0 --barrier"}, .doing = MPP_WAITING_PEERS, .crowd = "c"},
+    {.name = "a consumer that waits for all", .processes = {"c0 --barrier"}, .doing = MPP_WAITING_PEERS, .crowd = "c"},
     {.name = "a consumer that waits for all and for a reader",
-     .seats = {"c0 --barrier -o fifo"},
+     .processes = {"c0 --barrier -o fifo"},
      .doing = WHATEVER,
      .crowd = "c"},
     {.name = "a merge that lacks a producer",
-     .seats = {"c0 --merge", "p0 in.0"},
+     .processes = {"c0 --merge", "p0 in.0"},
      .doing = MPP_WAITING_DATA,
      .mesh = "-k 1",
      .missing = 1},
     {.name = "one stream after the other, in a lane that the other one fills",
-     .seats = {"c0 --sequential -s a=out.a -s b=out.b", "p0 --eager -s a=|./sleep-1000 -s b=|yes"},
+     .processes = {"c0 --sequential -s a=out.a -s b=out.b", "p0 --eager -s a=|./sleep-1000 -s b=|yes"},
      .doing = WHATEVER,
      .mesh = "--lanes 1 -r 64K -s a -s b"},
     {.name = "a consumer whose reader has gone",
-     .seats = {"c0 --barrier"},
+     .processes = {"c0 --barrier"},
      .doing = WHATEVER,
      .prepare = {unread_output},
      .crowd = "c",
      .well = true},
-    {.name = "a consumer that has just begun", .seats = {"c0"}, .doing = WHATEVER, .crowd = "c"},
+    {.name = "a consumer that has just begun", .processes = {"c0"}, .doing = WHATEVER, .crowd = "c"},
     {.name = "a consumer whose words nobody takes",
-     .seats = {"c0", "p0 -- false"},
+     .processes = {"c0", "p0 -- false"},
      .doing = WHATEVER,
      .prepare = {full_messages},
      .status = MPP_S_FAILED},
     {.name = "a producer whose words nobody takes",
-     .seats = {"p0 -- false", "c0"},
+     .processes = {"p0 -- false", "c0"},
      .doing = WHATEVER,
      .prepare = {full_messages},
      .status = 1},
     {.name = "a producer whose words go to a stopped terminal",
-     .seats = {"p0 --progress -- false", "c0"},
+     .processes = {"p0 --progress -- false", "c0"},
      .doing = WHATEVER,
      .prepare = {stopped_messages},
      .status = 1},
     {.name = "a summary for a FIFO that nobody reads",
-     .seats = {"c0 --summary=fifo", "p0"},
+     .processes = {"c0 --summary=fifo", "p0"},
      .doing = MPP_WAITING_DATA,
      .prepare = {NULL, idle_input}},
-    {.name = "mpp-stat --watch", .seats = {"x0 mpp-stat --watch @", "p0 in.0"}, .doing = WHATEVER},
+    {.name = "mpp-stat --watch", .processes = {"x0 mpp-stat --watch @", "p0 in.0"}, .doing = WHATEVER},
     {.name = "mpp-stat whose output is full",
-     .seats = {"x0 mpp-stat --watch @", "p0 in.0"},
+     .processes = {"x0 mpp-stat --watch @", "p0 in.0"},
      .doing = WHATEVER,
      .prepare = {full_output}},
-    {.name = "mpp-stat --why", .seats = {"x0 mpp-stat --why @", "p0 in.0"}, .doing = WHATEVER, .status = MPP_S_STALLED},
-    {.name = "mpp-create", .seats = {"x0 mpp-create --name also-@"}, .doing = WHATEVER},
+    {.name = "mpp-stat --why",
+     .processes = {"x0 mpp-stat --why @", "p0 in.0"},
+     .doing = WHATEVER,
+     .status = MPP_S_STALLED},
+    {.name = "mpp-create", .processes = {"x0 mpp-create --name also-@"}, .doing = WHATEVER},
 };
 
 /* ---- one round ------------------------------------------------------------------------------------------------ */
@@ -209,7 +215,7 @@ static void pause_us(unsigned us)
 
 static void make_files(void)
 {
-    stage_script("sleep-1000", "#!/bin/sh\nexec sleep 1000\n");
+    sandbox_script("sleep-1000", "#!/bin/sh\nexec sleep 1000\n");
     int huge = open("huge", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (mkfifo("fifo", 0644) < 0 || mkfifo("fofi", 0644) < 0 || huge < 0 || ftruncate(huge, INT64_C(1) << 40) < 0)
         bail_out("cannot make a file: %s", strerror(errno));
@@ -217,12 +223,12 @@ static void make_files(void)
 }
 
 /* Does it do what it has to be doing?  It may need a moment to get there. */
-static bool reached(const show *s, const state *how)
+static bool reached(const observation *o, const state *how)
 {
-    const seat *victim = &s->seats[0];
+    const process *victim = &o->processes[0];
     mpp_snapshot *now;
     bool so = false;
-    if (mpp_snapshot_take(s->mesh, &now, NULL) < 0)
+    if (mpp_snapshot_take(o->mesh, &now, NULL) < 0)
         return false;
     for (unsigned i = 0; i < now->n_participants; i++)
         so |= now->participants[i].role == victim->role &&
@@ -232,105 +238,105 @@ static bool reached(const show *s, const state *how)
     return so;
 }
 
-static void await_state(const show *s, const state *how)
+static void await_state(const observation *o, const state *how)
 {
-    const int64_t end = stage_now() + INT64_C(5000000000);
-    while (how->doing != WHATEVER && !reached(s, how) && stage_now() < end)
+    const int64_t end = sandbox_now() + INT64_C(5000000000);
+    while (how->doing != WHATEVER && !reached(o, how) && sandbox_now() < end)
         pause_us(1000);
-    all.past += how->doing != WHATEVER && stage_now() >= end;
+    all.past += how->doing != WHATEVER && sandbox_now() >= end;
     pause_us((unsigned)(how->doing == WHATEVER && tap_random(3) == 0 ? tap_random(3000) : tap_random(60000)));
 }
 
 /* Nanoseconds from SIGTERM to its end. */
-static int64_t end_of(show *s, seat *t)
+static int64_t end_of(observation *o, process *p)
 {
-    const int64_t begin = stage_now();
+    const int64_t begin = sandbox_now();
     int status;
     pid_t pid;
-    kill(t->pid, SIGTERM);
-    while (t->status < 0 && (pid = scene_event(begin + SCENE_SECONDS * INT64_C(1000000000), &status)) > 0)
-        scene_ended(s, pid, status);
-    return (t->status < 0 ? stage_now() : t->ended_ns) - begin;
+    kill(p->pid, SIGTERM);
+    while (p->status < 0 && (pid = scenario_event(begin + SCENARIO_SECONDS * INT64_C(1000000000), &status)) > 0)
+        scenario_ended(o, pid, status);
+    return (p->status < 0 ? sandbox_now() : p->ended_ns) - begin;
 }
 
-static void check_status(show *s, const state *how, const seat *t, bool running)
+static void check_status(observation *o, const state *how, const process *p, bool running)
 {
     const bool right =
-        t->status == SIGNALLED || (how->well && t->status == 0) || (how->status && t->status == how->status);
-    if (t->status < 0)
-        complain(s, "it is still there");
+        p->status == SIGNALLED || (how->well && p->status == 0) || (how->status && p->status == how->status);
+    if (p->status < 0)
+        complain(o, "it is still there");
     else if (running && !right)
-        complain(s, "its status is %d", t->status);
+        complain(o, "its status is %d", p->status);
 }
 
 /* Those who are left learn of it, or are told as well. */
-static void end_others(show *s)
+static void end_others(observation *o)
 {
-    scene_collect(s, stage_now() + INT64_C(1000000000));
-    for (unsigned i = 1; i < s->n_seats; i++)
-        if (s->seats[i].pid && s->seats[i].status < 0)
-            kill(s->seats[i].pid, SIGTERM);
-    if (!scene_collect(s, stage_now() + SCENE_SECONDS * INT64_C(1000000000)))
-        scene_show_hang(s);
+    scenario_collect(o, sandbox_now() + INT64_C(1000000000));
+    for (unsigned i = 1; i < o->n_processes; i++)
+        if (o->processes[i].pid && o->processes[i].status < 0)
+            kill(o->processes[i].pid, SIGTERM);
+    if (!scenario_collect(o, sandbox_now() + SCENARIO_SECONDS * INT64_C(1000000000)))
+        scenario_explain_hang(o);
 }
 
-static void clear(show *s, bool attached)
+static void clear(observation *o, bool attached)
 {
     char text[128];
-    if (attached && scene_left(s, false) > 0)
-        complain(s, "%u things are left", scene_left(s, true));
-    snprintf(text, sizeof text, "mpp-create --remove %s", s->mesh);
-    scene_command(s, text);
-    snprintf(text, sizeof text, "mpp-create --remove also-%s", s->mesh);
-    scene_command(s, text);
-    if (scene_left(s, false) > 0)
-        complain(s, "%u things are left after --remove", scene_left(s, true));
+    if (attached && scenario_left(o, false) > 0)
+        complain(o, "%u things are left", scenario_left(o, true));
+    snprintf(text, sizeof text, "mpp-create --remove %s", o->mesh);
+    scenario_command(o, text);
+    snprintf(text, sizeof text, "mpp-create --remove also-%s", o->mesh);
+    scenario_command(o, text);
+    if (scenario_left(o, false) > 0)
+        complain(o, "%u things are left after --remove", scenario_left(o, true));
 }
 
 static int64_t end_of_sleep(void)
 {
-    show s = {.mesh = ""};
-    seat *t = scene_seat(&s, "x8 sleep 1000", false);
-    scene_start(&s, t, NULL);
+    observation o = {.mesh = ""};
+    process *p = scenario_add(&o, "x8 sleep 1000", false);
+    scenario_start(&o, p, NULL);
     pause_us(3000);
-    return end_of(&s, t);
+    return end_of(&o, p);
 }
 
 static void one_round(const state *how, unsigned seed)
 {
     static const char *const meshes[] = {"", "-r 64K", "-P broadcast", "-k 1"};
     char replay[64];
-    scene plan = {.name = how->name, .producers = 1 + how->missing, .consumers = 1};
-    show s = {.scene = &plan};
+    scenario plan = {.name = how->name, .producers = 1 + how->missing, .consumers = 1};
+    observation o = {.scenario = &plan};
     plan.mesh = how->mesh ? how->mesh : meshes[tap_random(N_OF(meshes))];
     const bool more_p = strchr(how->crowd, 'p') && tap_random(2), more_c = strchr(how->crowd, 'c') && tap_random(2);
     plan.producers += (unsigned)more_p;
     plan.consumers += (unsigned)more_c;
-    if (how->doing == MPP_WAITING_PEERS || strstr(how->seats[0], "--barrier"))
+    if (how->doing == MPP_WAITING_PEERS || strstr(how->processes[0], "--barrier"))
         plan.producers++; /* who never comes */
-    scene_mesh(&s, false);
-    for (unsigned i = 0; i < N_OF(how->seats) && how->seats[i]; i++)
-        scene_start(&s, scene_seat(&s, how->seats[i], false), how->prepare[i]);
+    scenario_mesh(&o, false);
+    for (unsigned i = 0; i < N_OF(how->processes) && how->processes[i]; i++)
+        scenario_start(&o, scenario_add(&o, how->processes[i], false), how->prepare[i]);
     if (more_p)
-        scene_start(&s, scene_seat(&s, "p1 in.1", false), NULL);
+        scenario_start(&o, scenario_add(&o, "p1 in.1", false), NULL);
     if (more_c)
-        scene_start(&s, scene_seat(&s, "c1", false), NULL);
-    await_state(&s, how);
-    const bool here = reached(&s, how) && s.seats[0].role != 'x';
-    scene_collect(&s, 0);
-    const bool running = s.seats[0].status < 0;
-    all.took[all.n] = running ? end_of(&s, &s.seats[0]) : 0;
-    check_status(&s, how, &s.seats[0], running);
+        scenario_start(&o, scenario_add(&o, "c1", false), NULL);
+    await_state(&o, how);
+    const bool here = reached(&o, how) && o.processes[0].role != 'x';
+    scenario_collect(&o, 0);
+    const bool running = o.processes[0].status < 0;
+    all.took[all.n] = running ? end_of(&o, &o.processes[0]) : 0;
+    check_status(&o, how, &o.processes[0], running);
     if (all.took[all.n] > MOST_MS * INT64_C(1000000))
-        complain(&s, "it took %.1f ms", (double)all.took[all.n] / 1e6);
-    end_others(&s);
-    clear(&s, here);
+        complain(&o, "it took %.1f ms", (double)all.took[all.n] / 1e6);
+    end_others(&o);
+    clear(&o, here);
     all.quick[all.n++] = end_of_sleep();
-    if (!*s.wrong)
+    if (!*o.wrong)
         return;
     all.failed++;
     snprintf(replay, sizeof replay, "MPP_TERMS=1 MPP_SEED=%u: %s", seed, how->name);
-    scene_explain(&s, replay);
+    scenario_explain(&o, replay);
 }
 
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
@@ -361,10 +367,10 @@ static const state *choose(unsigned number)
 
 int main(void)
 {
-    const unsigned want = stage_number("MPP_TERMS", SCALED(200, 5)) * stage_number("MPP_ROUNDS", 1);
+    const unsigned want = sandbox_number("MPP_TERMS", SCALED(200, 5)) * sandbox_number("MPP_ROUNDS", 1);
     harness_begin(60 + want * 2);
-    stage_begin();
-    stage_seed();
+    sandbox_begin();
+    sandbox_seed();
     make_files();
     all.took = calloc(want, sizeof *all.took);
     all.quick = calloc(want, sizeof *all.quick);
@@ -379,7 +385,7 @@ int main(void)
     ok(all.failed == 0, "%u rounds: gone, as one who was told to, and nothing is left (%u states were not reached)",
        all.n, all.past);
     ok(quick > QUICK_MS || HARNESS_SANITIZED || soon <= SOON_MS, "95 %% of them were gone within %d ms", SOON_MS);
-    stage_end();
+    sandbox_end();
     harness_end();
     return done_testing();
 }

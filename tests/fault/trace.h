@@ -6,7 +6,7 @@
 #ifndef TRACE_H
 #define TRACE_H
 
-#include "scene.h"
+#include "scenario.h"
 
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -34,7 +34,7 @@ static const char *const deed_names[DEEDS] = {"kill-before", "kill-after", "erro
 
 /* Where, and what. */
 typedef struct point {
-    unsigned process;
+    unsigned tracee;    /* its number */
     unsigned call, nth; /* from 1 */
     deed deed;
     int error;
@@ -51,7 +51,7 @@ typedef enum trait {
 
 typedef struct tracee {
     pid_t pid;
-    unsigned process, children;
+    unsigned number, children;
     bool waits; /* it has stopped before its parent told of it */
 } tracee;
 
@@ -68,7 +68,7 @@ typedef struct trace {
     tracee tracees[32];
     unsigned n_tracees;
     struct {
-        unsigned process, call, n;
+        unsigned tracee, call, n;
     } counts[512];
     unsigned n_counts;
 } trace;
@@ -87,12 +87,12 @@ static inline tracee *trace_find(trace *t, pid_t pid)
     return NULL;
 }
 
-static inline tracee *trace_add(trace *t, pid_t pid, unsigned process)
+static inline tracee *trace_add(trace *t, pid_t pid, unsigned number)
 {
     if (t->n_tracees == sizeof t->tracees / sizeof *t->tracees)
         bail_out("too many processes to trace");
     tracee *e = &t->tracees[t->n_tracees++];
-    *e = (tracee){.pid = pid, .process = process};
+    *e = (tracee){.pid = pid, .number = number};
     return e;
 }
 
@@ -134,7 +134,7 @@ static inline void trace_entry(trace *t, pid_t pid)
     const point *p = t->plan;
     registers now;
     t->done = true;
-    t->done_ns = stage_now();
+    t->done_ns = sandbox_now();
     if (p->deed == KILL_BEFORE)
         kill(pid, SIGKILL);
     if (p->deed == DELAY) /* nobody else waits for us: others run on */
@@ -158,7 +158,7 @@ static inline void trace_exit(trace *t, pid_t pid)
     registers now;
     t->undo = false;
     if (t->plan->deed == KILL_AFTER) {
-        t->done_ns = stage_now();
+        t->done_ns = sandbox_now();
         kill(pid, SIGKILL);
         return;
     }
@@ -189,15 +189,15 @@ static inline void trace_exit(trace *t, pid_t pid)
 
 /* ---- system calls ------------------------------------------------------------------------------------------ */
 
-static inline unsigned trace_count(trace *t, unsigned process, unsigned call)
+static inline unsigned trace_count(trace *t, unsigned number, unsigned call)
 {
     unsigned i = 0;
-    while (i < t->n_counts && (t->counts[i].process != process || t->counts[i].call != call))
+    while (i < t->n_counts && (t->counts[i].tracee != number || t->counts[i].call != call))
         i++;
     if (i == sizeof t->counts / sizeof *t->counts)
         bail_out("too many kinds of calls to count");
     if (i == t->n_counts) {
-        t->counts[i].process = process;
+        t->counts[i].tracee = number;
         t->counts[i].call = call;
         t->n_counts++;
     }
@@ -221,13 +221,13 @@ static inline void trace_call(trace *t, const tracee *e)
     t->begun |= call == SYS_fcntl && args[0] == 0 && args[1] == F_GETFD;
     if (!t->begun || t->done)
         return;
-    point at = {.process = e->process, .call = call, .nth = trace_count(t, e->process, call)};
+    point at = {.tracee = e->number, .call = call, .nth = trace_count(t, e->number, call)};
     if (!t->plan) {
         t->seen(t->arg, &at, trace_traits(e->pid, call, args), args);
         return;
     }
     const point *p = t->plan;
-    if (at.process == p->process && at.call == p->call && at.nth == p->nth &&
+    if (at.tracee == p->tracee && at.call == p->call && at.nth == p->nth &&
         t->fits(p, trace_traits(e->pid, call, args), args))
         trace_entry(t, e->pid);
 }
@@ -239,13 +239,13 @@ static inline void trace_child(trace *t, tracee *parent)
     unsigned long message = 0;
     ptrace(PTRACE_GETEVENTMSG, parent->pid, NULL, &message);
     pid_t pid = (pid_t)message;
-    unsigned process = parent->process * 8 + ++parent->children;
+    unsigned number = parent->number * 8 + ++parent->children;
     tracee *child = trace_find(t, pid);
     if (!child) {
-        trace_add(t, pid, process);
+        trace_add(t, pid, number);
         return;
     }
-    child->process = process;
+    child->number = number;
     child->waits = false;
     trace_resume(pid, 0);
 }

@@ -1,7 +1,8 @@
 /* world.h - who is left when somebody was killed: a rig's endpoints in this process, and what they are promised
  *
- * The victim is producer 0 or consumer 0 of a small mesh, all others are ours.  The producer's records are the same each
- * time.  What it had published when it died is read off the rings, so that we know to the byte what must be delivered. */
+ * The victim is producer 0 or consumer 0 of a small mesh, all others are ours.  The producer's records are the same
+ * each time.  What it had published when it died is read off the rings, so that we know to the byte what must be
+ * delivered. */
 #ifndef WORLD_H
 #define WORLD_H
 

@@ -1,4 +1,4 @@
-/* fuzz-ends - how a stream's run stands: end words and positions with anything in them, and what a consumer makes of that
+/* fuzz-ends - how a stream's run stands: any end words and positions, and what a consumer makes of them
  *
  * Shows that what is handed out is records that were published, in their order, each at most once; that a run is over
  * only when the word says so; and that a word that cannot be ends the mesh. */

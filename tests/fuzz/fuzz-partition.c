@@ -1,7 +1,7 @@
 /* fuzz-partition - who gets which record, for any stream, by every way in, against the obvious way
  *
- * Shows that a stream that is declared with any key, separator, boundaries and format is refused with a text, or carries
- * any records whole, each to whom naive-key.h says, in order, and counts those that lack a field. */
+ * Shows that a stream that is declared with any key, separator, boundaries and format is refused with a text, or
+ * carries any records whole, each to whom naive-key.h says, in order, and counts those that lack a field. */
 #include "live.h"
 #include "naive-key.h"
 

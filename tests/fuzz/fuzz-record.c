@@ -1,7 +1,7 @@
 /* fuzz-record - where records begin and end, at once and in pieces, against the obvious way
  *
- * Shows that mpp_record_next(), mpp_record_count(), record_last() and the splitter agree with each other and with a loop
- * over single bytes, for every format, limit and cut, and look at no byte that is not theirs. */
+ * Shows that mpp_record_next(), mpp_record_count(), record_last() and the splitter agree with each other and with a
+ * loop over single bytes, for every format, limit and cut, and look at no byte that is not theirs. */
 #include "fuzz.h"
 #include "record.h"
 #include "splitter.h"
@@ -16,7 +16,8 @@ static uint64_t naive_prefix(const mpp_format *f, const unsigned char *p)
     return v;
 }
 
-/* The bytes of the record at p, framing included; 0: it goes on past n; UINT64_MAX: it is longer than max, or will be. */
+/* The bytes of the record at p, framing included; 0: it goes on past n; UINT64_MAX: it is longer than max, or will
+ * be. */
 static uint64_t naive_next(const mpp_format *f, uint64_t max, const unsigned char *p, size_t n)
 {
     if (f->kind == MPP_DELIMITED) {

@@ -1,6 +1,7 @@
 /* fuzz-scan - the scanner of lines and fields, by every way to make its masks, against the obvious way
  *
- * Shows that records and fields are found where they are, for any bytes at any length, delimiter, separator and field. */
+ * Shows that records and fields are found where they are, for any bytes at any length, delimiter, separator and
+ * field. */
 #include "fuzz.h"
 
 /* Its ways are not told apart outside. */

@@ -1,7 +1,7 @@
 /* fuzz-slots - slots, causes, requests and channels with anything in them, and what those make of it who only look
  *
- * Shows that a snapshot of any words can be shown: states that there are, texts that end, indices within bounds, a cause
- * without control characters. */
+ * Shows that a snapshot of any words can be shown: states that there are, texts that end, indices within bounds, a
+ * cause without control characters. */
 #include "look.h"
 
 static mpp_mesh *mesh;

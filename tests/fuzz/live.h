@@ -1,7 +1,7 @@
 /* live.h - meshes under attack: one that is used as a program would, by one thread, and one that is looked at
  *
- * What must hold of the first: every call returns, a batch lies where it may and is whole records, and what cannot be is
- * the end of the mesh by name.  Positions, ends and messages are those that lib/layout.h has. */
+ * What must hold of the first: every call returns, a batch lies where it may and is whole records, and what cannot be
+ * is the end of the mesh by name.  Positions, ends and messages are those that lib/layout.h has. */
 #ifndef LIVE_H
 #define LIVE_H
 

@@ -2,10 +2,10 @@
  *
  *     mutator [SECONDS]                      10 by default; MPP_SEED=n plays the same meshes and scribbles again
  *
- * Two producers, two consumers and one who takes snapshots are threads at work, each with its own endpoint of one mesh; a
- * process changes words at random: slots, requests, channels, ends, control rings, the header's
- * shared line, frames.  Shows, under the sanitizers: nothing crashes, nothing is read out of bounds, what is handed out
- * was whole records, and each participant ends within 5 s of being told to. */
+ * Two producers, two consumers and one who takes snapshots are threads at work, each with its own endpoint of one
+ * mesh; a process changes words at random: slots, requests, channels, ends, control rings, the header's shared line,
+ * frames.  Shows, under the sanitizers: nothing crashes, nothing is read out of bounds, what is handed out was whole
+ * records, and each participant ends within 5 s of being told to. */
 #include "last-words.h"
 #include "look.h"
 

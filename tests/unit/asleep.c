@@ -1,5 +1,6 @@
 /* Who goes to sleep for a buffer that overwrites is rung for what is put there afterwards, whatever came and went while
- * it was arming.  The clock is ours: it is looked at between the steps of arming, and that is when things happen here. */
+ * it was arming.  The clock is ours: it is looked at between the steps of arming, and that is when things happen
+ * here. */
 #include "harness.h"
 
 #include <poll.h>

@@ -1,6 +1,6 @@
-/* Buffers that overwrite, and words in them that nobody stored who follows the protocol: a reader that meets one says that
- * the mesh is corrupt and is over, alone; a producer says so to everybody; a mesh whose description cannot be is not
- * opened.  Nobody crashes, and nobody waits for what cannot come.
+/* Buffers that overwrite, and words in them that nobody stored who follows the protocol: a reader that meets one says
+ * that the mesh is corrupt and is over, alone; a producer says so to everybody; a mesh whose description cannot be is
+ * not opened.  Nobody crashes, and nobody waits for what cannot come.
  *
  * MPP_SEED=n replays the random part. */
 #include "atomics.h"

@@ -1,5 +1,5 @@
-/* Buffers through the public API, in one thread: what each kind gives to readers who are there, come late, come again or
- * fail; how a producer's end looks to them; what is refused; and when the mesh goes.
+/* Buffers through the public API, in one thread: what each kind gives to readers who are there, come late, come again
+ * or fail; how a producer's end looks to them; what is refused; and when the mesh goes.
  *
  * MPP_SEED=n replays the lengths of the values. */
 #include "readers.h"

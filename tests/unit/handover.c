@@ -3,10 +3,10 @@
  *
  *     handover [HANDOVERS]       or 2 million times $MPP_ROUNDS.  MPP_SEED=n draws the same spins again
  *
- * In the first part a ring of 64K holds three frames, the largest that it takes: each is handed over with its own release
- * of space and its own bell.  In the second a single frame goes to and fro, so that each side waits for the other every
- * time.  A side that cannot go on tries some more times, how often is drawn at random, and then sleeps.
- * A wake-up counts as lost when a sleep is over by its deadline and what was waited for had been there for long. */
+ * In the first part a ring of 64K holds three frames, the largest that it takes: each is handed over with its own
+ * release of space and its own bell.  In the second a single frame goes to and fro, so that each side waits for the
+ * other every time.  A side that cannot go on tries some more times, how often is drawn at random, and then sleeps.  A
+ * wake-up counts as lost when a sleep is over by its deadline and what was waited for had been there for long. */
 #include "atomics.h"
 #include "harness.h"
 #include "mesh.h"

@@ -1,5 +1,5 @@
-/* Not waiting for room: mpp_try_produce() and mpp_give_up(), and mpp_fill() that gives up by itself.  What is dropped is
- * counted, what comes is whole and in order. */
+/* Not waiting for room: mpp_try_produce() and mpp_give_up(), and mpp_fill() that gives up by itself.  What is dropped
+ * is counted, what comes is whole and in order. */
 #include "pending.h"
 
 #include <sys/mman.h>

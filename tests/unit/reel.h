@@ -1,19 +1,17 @@
-/* reel.h - the library's own tape.c on private memory, taken in steps (steps.h)
- *
- * (No object of the library's archive has tape_...() then but this program's.) */
+/* reel.h - the library's own tape on private memory, taken in steps (steps.h) */
 #ifndef REEL_H
 #define REEL_H
 
 #include "steps.h"
+#include "tape.h"
 #include "twice.h"
 #include "values.h"
-
-#include "../../lib/tape.c"
 
 #include "harness.h"
 
 enum { SIZE = 64 << 10, BOX = SIZE / 4, MOST = BOX - sizeof(layout_value), READERS = 3 };
 
+struct steps steps;
 static layout_share share;
 static unsigned char *memory;
 static unsigned char *room; /* a reader's BOX bytes, on the heap: who writes behind them is found out */

@@ -1,13 +1,14 @@
 /* steps.h - the words of atomics.h, with a step before each ordered load, each store and each half of a copy
  *
- * A file of lib/ that is included behind this one does what it does in steps; so one thread can let the other side act in
- * the middle of a read or a write. */
+ * The Makefile compiles ring files of lib/ once more behind this header; what they do is done in steps then, so that
+ * one thread can let the other side act in the middle of a read or a write.  A test is linked with such an object
+ * before the library, whose own object is not taken then, and defines `steps`. */
 #ifndef STEPS_H
 #define STEPS_H
 
 #include "atomics.h"
 
-static struct {
+extern struct steps {
     void (*then)(void); /* what happens at step `when`, once; it has no steps itself */
     unsigned at, when;
 } steps;

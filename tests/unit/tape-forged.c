@@ -193,7 +193,8 @@ static void test_forged_at_open(void)
     ok(wrong == 0, "a writer that finds positions that cannot be begins anew");
 }
 
-/* Whatever is stored anywhere: nothing outside the tape and the reader's room is touched, and no call goes on for ever. */
+/* Whatever is stored anywhere: nothing outside the tape and the reader's room is touched, and no call goes on for
+ * ever. */
 static void test_random_words(void)
 {
     unsigned corrupt = 0;

@@ -2,8 +2,9 @@
  *
  *     make check SAN=thread TESTS=unit/threads
  *
- * Producers and consumers are threads, each with an endpoint of its own, half of them through one handle of the mesh and
- * half through a handle that they open; another thread takes snapshots all the while.  MPP_SEED=n repeats the sizes. */
+ * Producers and consumers are threads, each with an endpoint of its own, half of them through one handle of the mesh
+ * and half through a handle that they open; another thread takes snapshots all the while.  MPP_SEED=n repeats the
+ * sizes. */
 #include "harness.h"
 
 #include <limits.h>

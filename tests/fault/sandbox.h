@@ -1,10 +1,9 @@
-/* stage.h - where scenes are played: a directory, a /dev/shm and an environment of one's own, for one process or
- * several
+/* sandbox.h - where scenarios run: a directory, a /dev/shm and an environment of one's own, for one process or several
  *
- * Whoever plays inherits what becomes an orphan, so it knows when no process is left; its children are all that it
- * ever signals.  Seeds and counts come from the environment: MPP_SEED, and what each program says. */
-#ifndef STAGE_H
-#define STAGE_H
+ * Who runs a scenario inherits what becomes an orphan, so it knows when no process is left; its children are all that
+ * it ever signals.  Seeds and counts come from the environment: MPP_SEED, and what each program says. */
+#ifndef SANDBOX_H
+#define SANDBOX_H
 
 #include "records.h"
 
@@ -13,7 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-static inline int64_t stage_now(void)
+static inline int64_t sandbox_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -21,21 +20,21 @@ static inline int64_t stage_now(void)
 }
 
 /* A number from the environment. */
-static inline unsigned stage_number(const char *name, unsigned otherwise)
+static inline unsigned sandbox_number(const char *name, unsigned otherwise)
 {
     const char *given = getenv(name);
     return given && *given ? (unsigned)strtoul(given, NULL, 10) : otherwise;
 }
 
-static inline void stage_seed(void)
+static inline void sandbox_seed(void)
 {
-    tap.random = stage_number("MPP_SEED", (unsigned)time(NULL));
+    tap.random = sandbox_number("MPP_SEED", (unsigned)time(NULL));
     diag("replay with MPP_SEED=%u", (unsigned)tap.random);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------- */
 
-static inline bytes stage_read(const char *name)
+static inline bytes sandbox_read(const char *name)
 {
     bytes b = {0};
     unsigned char chunk[65536];
@@ -47,7 +46,7 @@ static inline bytes stage_read(const char *name)
     return b;
 }
 
-static inline void stage_file(const char *name, const void *data, size_t n, mode_t mode)
+static inline void sandbox_file(const char *name, const void *data, size_t n, mode_t mode)
 {
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     if (fd < 0 || write(fd, data, n) != (ssize_t)n)
@@ -57,13 +56,13 @@ static inline void stage_file(const char *name, const void *data, size_t n, mode
 
 /* ---- a place ----------------------------------------------------------------------------------------- */
 
-static inline void stage_script(const char *name, const char *text)
+static inline void sandbox_script(const char *name, const char *text)
 {
-    stage_file(name, text, strlen(text), 0755);
+    sandbox_file(name, text, strlen(text), 0755);
 }
 
 /* The tools that were built along with us come first. */
-static inline void stage_path(void)
+static inline void sandbox_path(void)
 {
     char self[512], path[2048];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -76,7 +75,7 @@ static inline void stage_path(void)
 }
 
 /* After harness_begin(): the working directory, with the inputs; sockets go into a directory below. */
-static inline void stage_begin(void)
+static inline void sandbox_begin(void)
 {
     static char sockets[sizeof harness.directory + 2];
     sigset_t child;
@@ -89,7 +88,7 @@ static inline void stage_begin(void)
         bail_out("%s: %s", harness.directory, strerror(errno));
     snprintf(sockets, sizeof sockets, "%s/s", harness.directory);
     setenv("TMPDIR", sockets, 1);
-    stage_path();
+    sandbox_path();
     setenv("LC_ALL", "C", 1);
     if (HARNESS_SANITIZED) /* the leak checker is a tracer, too, and there can be only one */
         setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
@@ -97,14 +96,14 @@ static inline void stage_begin(void)
     for (unsigned i = 0; i < PRODUCERS_MAX; i++) {
         char name[16];
         snprintf(name, sizeof name, "in.%u", i);
-        stage_file(name, records_of[i], records_at[i][RECORDS], 0644);
+        sandbox_file(name, records_of[i], records_at[i][RECORDS], 0644);
     }
-    stage_script("give", "#!/bin/sh\nexec cat in.$MPP_INDEX\n");
-    stage_script("take", "#!/bin/sh\nexec cat >out.$MPP_INDEX\n");
+    sandbox_script("give", "#!/bin/sh\nexec cat in.$MPP_INDEX\n");
+    sandbox_script("take", "#!/bin/sh\nexec cat >out.$MPP_INDEX\n");
 }
 
 /* Remove the files whose names begin so. */
-static inline void stage_empty(const char *directory, const char *prefix)
+static inline void sandbox_empty(const char *directory, const char *prefix)
 {
     DIR *d = opendir(directory);
     for (struct dirent *e; d && (e = readdir(d));)
@@ -114,10 +113,10 @@ static inline void stage_empty(const char *directory, const char *prefix)
         closedir(d);
 }
 
-static inline void stage_end(void)
+static inline void sandbox_end(void)
 {
     rmdir("s");
-    stage_empty(".", "");
+    sandbox_empty(".", "");
     if (chdir("/") < 0 || rmdir(harness.directory) < 0)
         bail_out("%s is left: %s", harness.directory, strerror(errno));
 }
@@ -125,7 +124,7 @@ static inline void stage_end(void)
 /* ---- several at once --------------------------------------------------------------------------------------- */
 
 /* What processes that work together share. */
-static inline void *stage_shared(size_t size)
+static inline void *sandbox_shared(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
@@ -134,7 +133,7 @@ static inline void *stage_shared(size_t size)
 }
 
 /* Run work(arg) in n processes, each with a /dev/shm and a directory of its own.  How many of them did not end well. */
-static inline unsigned stage_workers(unsigned n, unsigned seconds, void (*work)(void *arg), void *arg)
+static inline unsigned sandbox_workers(unsigned n, unsigned seconds, void (*work)(void *arg), void *arg)
 {
     pid_t workers[64];
     unsigned bad = 0;
@@ -147,9 +146,9 @@ static inline unsigned stage_workers(unsigned n, unsigned seconds, void (*work)(
         if (workers[i] > 0)
             continue;
         harness_begin(seconds);
-        stage_begin();
+        sandbox_begin();
         work(arg);
-        stage_end();
+        sandbox_end();
         fflush(stdout);
         _exit(0);
     }
