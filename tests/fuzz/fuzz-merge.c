@@ -9,7 +9,7 @@ static mpp_outcome played_next(mpp_consumer *c, unsigned stream, int producer, m
 static void played_release(mpp_consumer *c, mpp_batch *batch);
 #define mpp_next    played_next
 #define mpp_release played_release
-#include "../../cmd/merge.c"
+#include "../../cmd/consume/merge.c"
 #undef mpp_next
 #undef mpp_release
 

@@ -5,10 +5,10 @@
  * them. What ends the process in a tool comes back here. */
 #include "fuzz.h"
 
-#include "../../cmd/command.h"
-#include "../../cmd/input.h"
+#include "command/command.h"
+#include "produce/input.h"
 
-#include "../../cmd/message.h"
+#include "common/message.h"
 
 #include <getopt.h>
 #include <setjmp.h>
@@ -31,7 +31,7 @@ __attribute__((noreturn)) static void ended(int with)
 #define printf(...)            fprintf(said, __VA_ARGS__)
 #define exit                   ended
 #define message_write(text, n) fwrite((text), 1, (n), said)
-#include "../../cmd/cli.c"
+#include "../../cmd/common/cli.c"
 #undef message_write
 #undef exit
 #undef printf
@@ -40,16 +40,16 @@ __attribute__((noreturn)) static void ended(int with)
 
 #define OPT(id, letter, name, argument, prose, manual) {0, letter, name, argument, prose},
 static const cli_option create_options[] = {
-#include "../../cmd/mpp-create.opt"
+#include "create/mpp-create.opt"
 };
 static const cli_option produce_options[] = {
-#include "../../cmd/mpp-produce.opt"
+#include "produce/mpp-produce.opt"
 };
 static const cli_option consume_options[] = {
-#include "../../cmd/mpp-consume.opt"
+#include "consume/mpp-consume.opt"
 };
 static const cli_option stat_options[] = {
-#include "../../cmd/mpp-stat.opt"
+#include "stat/mpp-stat.opt"
 };
 #undef OPT
 

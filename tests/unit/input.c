@@ -1,8 +1,8 @@
 /* Slices of an input: together they hold every record exactly once. */
 #include "tap.h"
 
-#include "../../cmd/input.h"
-#include "../../cmd/signals.h"
+#include "common/signals.h"
+#include "produce/input.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* why - who is stuck, and because of whom: random graphs of participants against the obvious fixpoint */
-#include "../../cmd/why-graph.h"
+#include "why/graph.h"
 
 #include "tap.h"
 

@@ -1,0 +1,428 @@
+#include "consume/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINGER_MS = 100 };
+
+struct sink_opening {
+    char *name;          /* NULL: standard output */
+    _Atomic bool unread; /* it is a FIFO, whose reader we wait for */
+    io out;
+    int failure; /* errno, 0: it is open */
+    dev_t device;
+    ino_t inode;
+    bool contended;
+};
+
+static void init(sink *s, const char *name)
+{
+    *s = (sink){.name = name, .state = SINK_OPEN, .out = IO_INIT, .reader = -1, .command = COMMAND_INIT};
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+/* A FIFO that nobody reads yet refuses who does not want to wait. */
+static int open_output(sink_opening *o)
+{
+    enum { FLAGS = O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC };
+    int fd;
+    while ((fd = open(o->name, FLAGS | O_CREAT | O_NONBLOCK, 0666)) < 0 && errno == EINTR)
+        ;
+    if (fd >= 0 || errno != ENXIO)
+        return fd;
+    atomic_store(&o->unread, true);
+    if ((fd = open(o->name, FLAGS)) >= 0)
+        fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK);
+    return fd;
+}
+
+/* A regular file is ours from here on, and empty.  The lock is one of the open file description: it does not meet
+ * those of flock(1), goes when we do, and nothing is lost where there are none. */
+static int take_file(sink_opening *o)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat st;
+    if (fstat(o->out.fd, &st) < 0)
+        return -1;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    o->device = st.st_dev;
+    o->inode = st.st_ino;
+    o->contended = fcntl(o->out.fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES);
+    return o->contended ? 0 : ftruncate(o->out.fd, 0);
+}
+
+static void open_it(const errand *self, void *arg)
+{
+    sink_opening *o = arg;
+    (void)self;
+    const int fd = o->name ? open_output(o) : STDOUT_FILENO;
+    if (fd < 0 || io_open(&o->out, fd, IO_WRITE) < 0 || (o->name && take_file(o) < 0))
+        o->failure = errno;
+}
+
+static void opening_free(void *arg)
+{
+    sink_opening *o = arg;
+    if (o->out.fd > STDERR_FILENO)
+        close(o->out.fd);
+    free(o->name);
+    free(o);
+}
+
+static int begin_opening(sink *s, const char *name, mpp_error *err)
+{
+    sink_opening *o = malloc(sizeof *o);
+    if (!o || (*o = (sink_opening){.out = IO_INIT}, name && !(o->name = strdup(name)))) {
+        free(o);
+        return io_error(err, ENOMEM, "cannot open %s", s->name);
+    }
+    s->opening = o;
+    s->errand = errand_begin(open_it, opening_free, o);
+    if (!s->errand) {
+        io_error(err, errno, "cannot open %s", s->name);
+        opening_free(o);
+        return -1;
+    }
+    s->state = SINK_OPENING;
+    return 0;
+}
+
+static void broken(sink *s, int status, const mpp_error *err);
+
+/* It is open: what may keep us waiting gets a pump. */
+static int take_over(sink *s, io *out)
+{
+    const mode_t type = io_type(out->fd);
+    s->reader = type == S_IFREG || type == S_IFBLK ? -1 : out->fd;
+    s->out = *out;
+    if (out->kind == IO_SLEEPS) {
+        s->pump = pump_begin(out->fd);
+        if (!s->pump)
+            return -1;
+        s->out = (io){pump_fd(s->pump), IO_NEVER_BLOCKS};
+    }
+    out->fd = -1; /* it is ours now */
+    return 0;
+}
+
+static void look_at_opening(sink *s)
+{
+    sink_opening *o = s->opening;
+    mpp_error err;
+    if (!errand_done(s->errand))
+        return;
+    s->state = SINK_OPEN;
+    s->device = o->device;
+    s->inode = o->inode;
+    s->contended = o->contended;
+    if (o->failure || take_over(s, &o->out) < 0) {
+        io_error(&err, o->failure ? o->failure : errno, o->name ? "cannot write '%s'" : "cannot write to %s", s->name);
+        broken(s, MPP_S_ERROR, &err);
+    }
+    errand_end(&s->errand);
+}
+
+int sink_open_stdout(sink *s, mpp_error *err)
+{
+    init(s, "standard output");
+    if (io_type(STDOUT_FILENO) == S_IFREG)
+        return begin_opening(s, NULL, err);
+    if (io_open(&s->out, STDOUT_FILENO, IO_WRITE) < 0 || take_over(s, &(io){s->out.fd, s->out.kind}) < 0)
+        return io_error(err, errno, "standard output");
+    return 0;
+}
+
+int sink_open_file(sink *s, const char *name, mpp_error *err)
+{
+    init(s, name);
+    return begin_opening(s, name, err);
+}
+
+bool sink_unread(const sink *s)
+{
+    return s->state == SINK_OPENING && s->opening && atomic_load(&s->opening->unread);
+}
+
+static bool shared(const sink *sinks, unsigned n, const sink *s)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!sinks[i].contended && sinks[i].inode == s->inode && sinks[i].device == s->device)
+            return true;
+    return false;
+}
+
+void sink_settle(sink *sinks, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        mpp_error err;
+        if (sinks[i].state != SINK_OPEN || !sinks[i].contended || shared(sinks, n, &sinks[i]))
+            continue;
+        io_error(&err, 0, "'%s' is being written by another process; each needs an output of its own", sinks[i].name);
+        broken(&sinks[i], MPP_S_ERROR, &err);
+    }
+}
+
+int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err)
+{
+    init(s, argv ? argv[0] : shell);
+    int spawned = argv ? command_spawn(&s->command, argv, COMMAND_WRITE, NULL, err)
+                       : command_shell(&s->command, shell, COMMAND_WRITE, NULL, err);
+    if (spawned < 0)
+        return -1;
+    s->has_command = true;
+    s->state = SINK_OPENING; /* until it is executed: nothing is asked for on behalf of one that cannot be */
+    s->out = (io){s->command.fd, IO_NEVER_BLOCKS}; /* non-blocking, and ours alone */
+    s->reader = s->command.fd;
+    return 0;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------ */
+
+unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED])
+{
+    unsigned n = 0;
+    const bool full = !sink_empty(s);
+    if (s->state == SINK_OPENING) {
+        set[n++] = (struct pollfd){.fd = -1};
+        set[n++] = (struct pollfd){.fd = s->has_command ? s->command.report : errand_fd(s->errand), .events = POLLIN};
+    }
+    if (s->state == SINK_OPEN && !s->linger_until) {
+        set[n++] = (struct pollfd){.fd = s->reader, .events = full && !s->pump ? POLLOUT : 0};
+        if (s->pump)
+            set[n++] = (struct pollfd){.fd = pump_fd(s->pump), .events = full ? POLLOUT : 0};
+    }
+    if (s->pump && s->state == SINK_OPEN)
+        set[n++] = (struct pollfd){.fd = pump_news(s->pump), .events = POLLIN};
+    return n;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------ */
+
+void sink_lend(sink *s, const unsigned char *data, size_t n)
+{
+    s->lent = data;
+    s->lent_left = n;
+}
+
+unsigned char *sink_stage(sink *s, size_t n)
+{
+    if (s->staged_have + n > s->staged_size) {
+        size_t size = (s->staged_have + n) * 2;
+        unsigned char *bigger = realloc(s->staged, size);
+        if (!bigger)
+            return NULL;
+        s->staged = bigger;
+        s->staged_size = size;
+    }
+    unsigned char *at = s->staged + s->staged_have;
+    s->staged_have += n;
+    return at;
+}
+
+static void drop(sink *s)
+{
+    s->lent_left = 0;
+    s->staged_at = s->staged_have = 0;
+}
+
+static void broken(sink *s, int status, const mpp_error *err)
+{
+    s->state = SINK_BROKEN;
+    s->status = status;
+    s->error = *err;
+    drop(s);
+}
+
+static void command_failed(sink *s)
+{
+    mpp_error err = {.status = MPP_S_ERROR};
+    command_status_text(&s->command, err.text, sizeof err.text);
+    broken(s, command_failure(&s->command), &err);
+}
+
+static bool reader_gone(const sink *s)
+{
+    struct pollfd p = {.fd = s->reader};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
+static void closed(sink *s)
+{
+    s->state = SINK_CLOSED_BY_READER;
+    drop(s);
+}
+
+static void cannot_write(sink *s, int failure)
+{
+    mpp_error err;
+    io_error(&err, failure, "cannot write to %s", s->name);
+    broken(s, MPP_S_ERROR, &err);
+}
+
+/* What the thread behind a pump met. */
+static void look_at_pump(sink *s)
+{
+    int failure;
+    if (!pump_through(s->pump, &failure) || failure == 0)
+        return;
+    if (failure == EPIPE)
+        closed(s);
+    else
+        cannot_write(s, failure);
+}
+
+void sink_look(sink *s, const ok_list *ok)
+{
+    if (s->state == SINK_OPENING && s->has_command) {
+        command_reap(&s->command);
+        s->state = command_begun(&s->command) ? SINK_OPEN : SINK_OPENING;
+    } else if (s->state == SINK_OPENING) {
+        look_at_opening(s);
+    }
+    if (s->state == SINK_OPENING)
+        return;
+    if (s->state != SINK_OPEN) {
+        command_reap(&s->command); /* or its end would be news for ever */
+        return;
+    }
+    if (s->has_command) {
+        if (!s->linger_until && reader_gone(s))
+            s->linger_until = mpp_now() + LINGER_MS * INT64_C(1000000);
+        if (command_reap(&s->command)) {
+            if (!command_ok(&s->command, ok)) {
+                command_failed(s);
+            } else {
+                closed(s);
+            }
+        } else if (s->linger_until && mpp_now() >= s->linger_until) {
+            closed(s); /* it closed its stdin and goes on: that is enough */
+        }
+        return;
+    }
+    if (s->pump)
+        look_at_pump(s);
+    if (s->state == SINK_OPEN && reader_gone(s))
+        closed(s);
+}
+
+static void write_failed(sink *s, const ok_list *ok)
+{
+    mpp_error err;
+    if (errno == EPIPE) {
+        sink_look(s, ok);
+        return;
+    }
+    if (errno != EFAULT) {
+        cannot_write(s, errno);
+        return;
+    }
+    /* the kernel met the end of a truncated segment before we did */
+    io_error(&err, 0, "the mesh's segment was truncated under us");
+    err.status = MPP_S_CORRUPT;
+    broken(s, (int)err.status, &err);
+}
+
+/* One piece.  false: it is not through. */
+static bool write_piece(sink *s, const unsigned char *data, size_t n, size_t *written, const ok_list *ok)
+{
+    ssize_t got = io_write(&s->out, data, n);
+    *written = got > 0 ? (size_t)got : 0;
+    if (got < 0 && errno != EAGAIN)
+        write_failed(s, ok);
+    return (size_t)*written == n;
+}
+
+bool sink_write(sink *s, const ok_list *ok)
+{
+    size_t n;
+    if (s->linger_until)
+        sink_look(s, ok);
+    while (s->state == SINK_OPEN && !s->linger_until && s->staged_at < s->staged_have) {
+        bool through = write_piece(s, s->staged + s->staged_at, s->staged_have - s->staged_at, &n, ok);
+        s->staged_at += n;
+        if (!through && n == 0)
+            break;
+    }
+    while (s->state == SINK_OPEN && !s->linger_until && s->staged_at == s->staged_have && s->lent_left) {
+        bool through = write_piece(s, s->lent, s->lent_left, &n, ok);
+        s->lent += n;
+        s->lent_left -= s->state == SINK_OPEN ? n : 0;
+        if (!through && n == 0)
+            break;
+    }
+    if (s->state != SINK_OPEN)
+        drop(s);
+    if (s->staged_at == s->staged_have)
+        s->staged_at = s->staged_have = 0;
+    return sink_empty(s);
+}
+
+void sink_end(sink *s)
+{
+    if (!s->has_command)
+        return; /* the others are closed when we know that nothing failed */
+    command_close_pipe(&s->command);
+    s->out.fd = s->reader = -1;
+}
+
+/* false: the thread still writes. */
+static bool finish_pump(sink *s)
+{
+    int failure;
+    pump_end(s->pump);
+    s->out.fd = s->reader = -1; /* the pump closes its descriptor */
+    if (s->state == SINK_OPEN)
+        look_at_pump(s);
+    if (s->state == SINK_OPEN && !pump_through(s->pump, &failure))
+        return false;
+    pump_close(&s->pump);
+    return true;
+}
+
+static bool finish_command(sink *s, const ok_list *ok)
+{
+    if (!command_reap(&s->command))
+        return false;
+    if (s->state != SINK_BROKEN && !command_ok(&s->command, ok))
+        command_failed(s);
+    command_close(&s->command);
+    return true;
+}
+
+bool sink_finish(sink *s, const ok_list *ok)
+{
+    sink_end(s);
+    if ((s->pump && !finish_pump(s)) || (s->has_command && !finish_command(s, ok)))
+        return false;
+    if (io_close(&s->out) < 0 && s->state == SINK_OPEN)
+        cannot_write(s, errno);
+    sink_free(s);
+    return true;
+}
+
+void sink_free(sink *s)
+{
+    errand_end(&s->errand);
+    pump_close(&s->pump);
+    free(s->staged);
+    s->staged = NULL;
+    s->staged_at = s->staged_have = s->staged_size = 0;
+}
+
+void sink_abort(sink *s)
+{
+    if (!s->has_command)
+        return;
+    command_stop(&s->command);
+    command_finish(&s->command);
+    command_close(&s->command);
+}
