@@ -1,8 +1,7 @@
 #include "why/edges.h"
 
-#include "why/pipes.h"
-
 #include "common/text.h"
+#include "why/pipes.h"
 
 #include <string.h>
 
@@ -190,7 +189,7 @@ static void from_live(why_graph *g, why_node *n)
     }
 }
 
-void edges_from_participant(why_graph *g, why_node *n)
+static void from_participant(why_graph *g, why_node *n)
 {
     if (graph_is(n->participant, "free"))
         graph_end(n, graph_root_for(g, WHY_MISSING, n, NULL));
@@ -198,4 +197,13 @@ void edges_from_participant(why_graph *g, why_node *n)
         graph_end(n, graph_root_for(g, WHY_DEAD, n, NULL));
     else if (n->participant->activity)
         from_live(g, n);
+}
+
+/* The nodes become more while they are gone through. */
+void edges_follow(why_graph *g)
+{
+    for (unsigned i = 0; i < graph_n_nodes(g); i++) {
+        why_node *n = graph_node(g, i);
+        (n->participant ? from_participant : pipes_from_process)(g, n);
+    }
 }

@@ -2,9 +2,7 @@
  *
  * A node is a participant of some mesh, or a process that is to read, to write, or to end.  What each waits for
  * gives the edges: any of them will do (who waits for data of any producer, or for any who holds a pipe), or all are
- * needed.  A chain ends in a root: nobody is to be seen behind it.  Who is stuck is the largest set in which nobody
- * can go on; then each of them is led to the worst root that it comes to, by the shortest way, and who comes to none
- * is in a circle, or waits for one. */
+ * needed.  A chain ends in a root: nobody is to be seen behind it.  edges.h and pipes.h find the edges, solve.h says what follows. */
 #ifndef CMD_WHY_GRAPH_H
 #define CMD_WHY_GRAPH_H
 
@@ -62,15 +60,9 @@ struct why_root {
 
 typedef struct why_graph why_graph;
 
-/* Follow everybody in the mesh who has been at something for `patience`.  w: must live as long. */
+/* A node for everybody who is in the mesh, or died there; edges_follow() finds whom they wait for.  w: must live as long. */
 why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns);
 void graph_free(why_graph **g);
-
-/* Should processes be looked at a second time, a little later? */
-enum { GRAPH_LOOK_NS = 30000000 };
-bool graph_wants_look(const why_graph *g);
-/* Who is stuck, and because of whom; the second look is taken now. */
-void graph_finish(why_graph *g);
 
 unsigned graph_n_roots(const why_graph *g);
 why_root *graph_root(const why_graph *g, unsigned i);
@@ -92,7 +84,8 @@ why_node *graph_subject(why_node *n);
 void graph_edge(why_node *n, why_node *next);
 /* It is here that a chain ends. */
 void graph_end(why_node *n, why_root *r);
-/* One for each class, subject and process (or none). */
+/* A new one; and the one of a class, a subject and a process (or none), which is made where there is none yet. */
+why_root *graph_add_root(why_graph *g);
 why_root *graph_root_for(why_graph *g, why_class class, why_node *subject, const proc *process);
 
 /* A participant's slot; NULL: there is none. */

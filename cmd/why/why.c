@@ -1,9 +1,11 @@
-/* why.c - from the graph to verdicts; see why.h */
-#include "why/tell.h"
+#include "why/why.h"
 
 #include "common/cli.h"
 #include "common/text.h"
 #include "proc/glance.h"
+#include "why/edges.h"
+#include "why/solve.h"
+#include "why/tell.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -265,12 +267,14 @@ static void answer(void *arg)
     bool look = false;
     for (size_t i = 0; i < q->n; i++) {
         graphs[i] = graph_make(world, q->meshes[i], q->patience_ns);
-        look |= graph_wants_look(graphs[i]);
+        edges_follow(graphs[i]);
+        solve_settle(graphs[i]);
+        look |= solve_wants_look(graphs[i]);
     }
     if (look)
-        nanosleep(&(struct timespec){.tv_nsec = GRAPH_LOOK_NS}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = SOLVE_LOOK_NS}, NULL);
     for (size_t i = 0; i < q->n; i++) {
-        graph_finish(graphs[i]);
+        solve_finish(graphs[i]);
         q->verdicts[i] = judge(graphs[i], q->meshes[i], q->patience_ns);
         q->verdicts[i]->unseen = world_unseen(world);
         graph_free(&graphs[i]);
