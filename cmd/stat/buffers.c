@@ -2,15 +2,10 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "stat/cell.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* A cell's context is the stat_mesh. */
-static const mpp_snapshot *shot(const void *context)
-{
-    return ((const stat_mesh *)context)->now;
-}
 
 static void name_of(char *out, const mpp_snapshot *s, unsigned stream)
 {
@@ -23,13 +18,13 @@ static void name_of(char *out, const mpp_snapshot *s, unsigned stream)
 static void show_stream(char *out, const column *c, const void *context, const void *row)
 {
     (void)c;
-    name_of(out, shot(context), ((const mpp_share *)row)->stream);
+    name_of(out, cell_snapshot(context), ((const mpp_share *)row)->stream);
 }
 
 static void show_kind(char *out, const column *c, const void *context, const void *row)
 {
     (void)c;
-    const mpp_snapshot *s = shot(context);
+    const mpp_snapshot *s = cell_snapshot(context);
     snprintf(out, TEXT_CELL, "%s", mpp_buffer_text(s->streams[((const mpp_share *)row)->stream].buffer));
 }
 
@@ -60,7 +55,7 @@ static column share_columns[] = {
 #define SHARE_COUNTER(counter, kind, counted, prose)                                                                   \
     {.name = #counter,                                                                                                 \
      .right = true,                                                                                                    \
-     .cell = stat_show_counter,                                                                                        \
+     .cell = cell_counter,                                                                                             \
      .unit = #kind " " #counted,                                                                                       \
      .offset = offsetof(mpp_share, counters.counter)},
 #include "counters.def"
@@ -80,7 +75,7 @@ static int worse_share(const void *a, const void *b)
 static void show_buffer(char *out, const column *c, const void *context, const void *row)
 {
     (void)c;
-    name_of(out, shot(context), ((const mpp_channel *)row)->lane);
+    name_of(out, cell_snapshot(context), ((const mpp_channel *)row)->lane);
 }
 
 static void show_reader(char *out, const column *c, const void *context, const void *row)
@@ -95,17 +90,17 @@ static column reader_columns[] = {
     {.name = "reader", .cell = show_reader},
     {.name = "got",
      .right = true,
-     .cell = stat_show_counter,
+     .cell = cell_counter,
      .unit = "count records",
      .offset = offsetof(mpp_channel, counters.got)},
     {.name = "missed",
      .right = true,
-     .cell = stat_show_counter,
+     .cell = cell_counter,
      .unit = "count records",
      .offset = offsetof(mpp_channel, counters.missed)},
     {.name = "behind",
      .right = true,
-     .cell = stat_show_counter,
+     .cell = cell_counter,
      .unit = "count records",
      .offset = offsetof(mpp_channel, behind)},
 };

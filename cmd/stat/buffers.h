@@ -2,8 +2,8 @@
 #ifndef CMD_STAT_BUFFERS_H
 #define CMD_STAT_BUFFERS_H
 
-#include "stat/stat.h"
 #include "stat/table.h"
+#include "stat/take.h"
 
 /* Once, before any of these is used. */
 void stat_buffers_init(void);

@@ -1,9 +1,8 @@
-/* json.c - the same as JSON; what is here is a promise (mpp-stat(1), JSON): fields may be added, and whatever
- * else changes raises the schema's number */
-#include "stat/stat.h"
+#include "stat/json.h"
 
 #include "common/cli.h"
 #include "stat/limit.h"
+#include "stat/words.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* list.c - the table of meshes */
-#include "stat/stat.h"
+#include "stat/list.h"
 
 #include "common/cli.h"
 #include "common/text.h"

@@ -3,6 +3,7 @@
 #include "common/cli.h"
 #include "stat/view.h"
 #include "stat/watch.h"
+#include "stat/words.h"
 
 #include <locale.h>
 #include <signal.h>

@@ -1,5 +1,4 @@
-/* take.c - snapshots, and what follows from them */
-#include "stat/stat.h"
+#include "stat/take.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,15 @@
 #include "stat/view.h"
 
 #include "common/cli.h"
+#include "stat/json.h"
+#include "stat/list.h"
+#include "stat/mesh.h"
+#include "stat/take.h"
+#include "stat/why.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 typedef struct list {
     stat_summary *meshes;
@@ -214,16 +217,4 @@ void stat_view_show_gone(const stat_view *v, const stat_page *page)
 mpp_status stat_view_status(const stat_view *v)
 {
     return v->request->why ? stat_why_status(v->verdicts, v->n_verdicts) : MPP_S_DONE;
-}
-
-bool stat_page_measure(stat_page *page)
-{
-    enum { WIDTH = 80, HEIGHT = 24 };
-    struct winsize w = {0};
-    const bool is_window = isatty(STDOUT_FILENO);
-    if (is_window)
-        ioctl(STDOUT_FILENO, TIOCGWINSZ, &w);
-    page->width = w.ws_col ? w.ws_col : WIDTH;
-    page->height = w.ws_row ? w.ws_row : HEIGHT;
-    return is_window;
 }

@@ -2,7 +2,11 @@
 #ifndef CMD_STAT_VIEW_H
 #define CMD_STAT_VIEW_H
 
-#include "stat/stat.h"
+#include "mpp.h"
+#include "stat/page.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 /* How long before the first look a glance is taken, for the rates. */
 #define STAT_GLANCE_NS INT64_C(50000000)
@@ -38,8 +42,5 @@ void stat_view_show_gone(const stat_view *v, const stat_page *page);
 
 /* The exit status that follows from what was seen. */
 mpp_status stat_view_status(const stat_view *v);
-
-/* The window that stdout is: false when it is none. */
-bool stat_page_measure(stat_page *page);
 
 #endif

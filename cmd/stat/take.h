@@ -1,20 +1,13 @@
-/* stat.h - what mpp-stat shows: the list of meshes, one mesh; each as text and as JSON */
-#ifndef CMD_STAT_STAT_H
-#define CMD_STAT_STAT_H
+/* take.h - snapshots, of one mesh or of all, and what follows from one of them or from two */
+#ifndef CMD_STAT_TAKE_H
+#define CMD_STAT_TAKE_H
 
 #include "mpp.h"
-#include "stat/why.h"
+#include "why/why.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
-
-/* Where a view is printed. */
-typedef struct stat_page {
-    FILE *out;
-    bool all;               /* do not cut long tables to the worst rows */
-    unsigned width, height; /* columns of the window, 80 where there is none; its lines, 0 where they do not matter */
-} stat_page;
 
 /* How a mesh's participants stand.  One that is dead (or corrupt) in any lane is dead; else live in any is live;
  * else one that has a lane it never attached to is missing. */
@@ -78,31 +71,5 @@ bool stat_is_over(const mpp_snapshot *s);
 
 /* Nanoseconds since the mesh was made, by the real-time clock: a jump of that clock shows. */
 int64_t stat_age(const mpp_snapshot *s);
-
-/* "hash", "round-robin", ... */
-const char *stat_partition(mpp_partition_kind kind);
-
-/* A cell with the uint64_t at c->offset of its row, as c->unit asks; the context is a stat_mesh. */
-struct column;
-void stat_show_counter(char *out, const struct column *c, const void *context, const void *row);
-
-/* Choose the columns before anything is looked at: one that there is not is a usage error.
- * columns: what -o says, or NULL for the default ones.  rates: the default ones have rates. */
-void stat_list_columns(const char *columns);
-void stat_mesh_columns(const char *columns, bool rates);
-
-/* Do the columns that were chosen ask for rates? */
-bool stat_list_has_rates(void);
-bool stat_mesh_has_rates(void);
-
-void stat_list_print(const stat_summary *list, size_t n, const stat_page *page);
-void stat_mesh_print(const stat_mesh *m, const stat_page *page);
-
-/* The same as one line of JSON; the fields stand in mpp-stat(1). */
-void stat_json_list(const stat_summary *list, size_t n, FILE *out);
-void stat_json_mesh(const stat_mesh *m, FILE *out);
-void stat_json_why(const stat_why *list, size_t n, FILE *out);
-/* Of a mesh that there is no more. */
-void stat_json_gone(const char *id, const mpp_error *error, FILE *out);
 
 #endif
