@@ -1,8 +1,8 @@
-/* command.h - a command that we start, with a pipe between it and us
+/* command.h - a command that we have started, with a pipe between it and us; its end
  *
  * It runs in a process group of its own, with the signals that we were started with, and dies with us however
  * we die (guard.h).  It gets the terminal when it wants it (terminal.h).  Everything here returns at once, but for
- * command_finish().
+ * command_finish().  spawn.h starts one, status.h says how it ended.
  *
  * Whether a command can be executed at all is known when it has ended: the file may be on a file system whose server hangs.
  * SIGCHLD makes signals_fd() readable, and then command_due() is true: command_reap() and command_attend() look.
@@ -54,14 +54,6 @@ typedef struct command {
         .input = COMMAND_STDIN_OURS, .fd = -1, .report = -1                                                            \
     }
 
-/* Start argv (found by PATH) with the NAME=VALUE pairs of env (NULL-terminated, or NULL) added to our
- * environment.  *c must be COMMAND_INIT or closed; c->input is kept and stays the caller's.
- * 0, or -1 with *err, status MPP_S_ERROR: no process, descriptor or memory is to be had; *c is as before. */
-int command_spawn(command *c, char *const argv[], command_pipe which, const char *const env[], mpp_error *err);
-
-/* The same with sh -c. */
-int command_shell(command *c, const char *shell_command, command_pipe which, const char *const env[], mpp_error *err);
-
 /* Is there a reason to look at it: a SIGCHLD since we did so last, a time that is over?  Costs nothing. */
 bool command_due(const command *c);
 
@@ -97,34 +89,5 @@ void command_finish(command *c);
 /* Kill it when it still runs, finish it, close everything.  Its status stays to be asked.  Closed already or never
  * started: no effect. */
 void command_close(command *c);
-
-/* How it ended, as the shell's $?: its status, or 128 + signal; 127: there is no such command, 126: it cannot be
- * executed. -1: it has not ended. */
-int command_exit_status(const command *c);
-
-/* The same for one that has failed: never 0, also when --ok-status leaves that out. */
-int command_failure(const command *c);
-
-/* "'sort -k2' exited with status 3", "'foo' was killed by signal 9 (Killed)", "'foo' is running",
- * "cannot run 'foo': No such file or directory" into buf.  Returns buf. */
-const char *command_status_text(const command *c, char *buf, size_t size);
-
-/* Which exit statuses are success. */
-typedef struct ok_list {
-    bool ok[256];
-} ok_list;
-
-#define OK_DEFAULT                                                                                                     \
-    {                                                                                                                  \
-        {                                                                                                              \
-            true                                                                                                       \
-        }                                                                                                              \
-    } /* 0 alone */
-
-/* Parse "0,1,141".  0, or -1: not a comma-separated list of numbers from 0 to 255; *list is as before. */
-int ok_parse(ok_list *list, const char *text);
-
-/* Whether it ended well: with a status in the list, or because we stopped it. */
-bool command_ok(const command *c, const ok_list *list);
 
 #endif

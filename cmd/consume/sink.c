@@ -1,5 +1,7 @@
 #include "consume/sink.h"
 
+#include "command/spawn.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -6,7 +6,7 @@
 #ifndef CMD_CONSUME_SINK_H
 #define CMD_CONSUME_SINK_H
 
-#include "command/command.h"
+#include "command/status.h"
 #include "common/errand.h"
 #include "common/io.h"
 #include "consume/pump.h"

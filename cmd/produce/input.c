@@ -1,5 +1,6 @@
 #include "produce/input.h"
 
+#include "command/spawn.h"
 #include "produce/reader.h"
 #include "produce/slice.h"
 

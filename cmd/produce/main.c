@@ -1,5 +1,6 @@
 /* mpp-produce - feed one participant of a mesh */
 #define CLI_OPTIONS "produce/mpp-produce.opt"
+#include "command/status.h"
 #include "common/signals.h"
 #include "produce/input.h"
 #include "run/participant.h"

@@ -2,7 +2,7 @@
 #ifndef CMD_RUN_PARTICIPANT_H
 #define CMD_RUN_PARTICIPANT_H
 
-#include "command/command.h"
+#include "command/status.h"
 #include "common/cli.h"
 #include "mpp.h"
 #include "run/progress.h"

@@ -5,7 +5,7 @@
  * them. What ends the process in a tool comes back here. */
 #include "fuzz.h"
 
-#include "command/command.h"
+#include "command/status.h"
 #include "produce/input.h"
 
 #include "common/message.h"

@@ -1,7 +1,8 @@
 /* Commands: how they are started, stopped and judged, and that they do not outlive us. */
 #include "tap.h"
 
-#include "command/command.h"
+#include "command/spawn.h"
+#include "command/status.h"
 #include "common/io.h"
 #include "common/signals.h"
 

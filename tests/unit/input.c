@@ -1,6 +1,7 @@
 /* Slices of an input: together they hold every record exactly once. */
 #include "tap.h"
 
+#include "command/status.h"
 #include "common/signals.h"
 #include "produce/input.h"
 
