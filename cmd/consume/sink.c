@@ -3,7 +3,6 @@
 #include "command/spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,16 +13,6 @@
 
 enum { LINGER_MS = 100 };
 
-struct sink_opening {
-    char *name;          /* NULL: standard output */
-    _Atomic bool unread; /* it is a FIFO, whose reader we wait for */
-    io out;
-    int failure; /* errno, 0: it is open */
-    dev_t device;
-    ino_t inode;
-    bool contended;
-};
-
 static void init(sink *s, const char *name)
 {
     *s = (sink){.name = name, .state = SINK_OPEN, .out = IO_INIT, .reader = -1, .command = COMMAND_INIT};
@@ -31,69 +20,11 @@ static void init(sink *s, const char *name)
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
-/* A FIFO that nobody reads yet refuses who does not want to wait. */
-static int open_output(sink_opening *o)
-{
-    enum { FLAGS = O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC };
-    int fd;
-    while ((fd = open(o->name, FLAGS | O_CREAT | O_NONBLOCK, 0666)) < 0 && errno == EINTR)
-        ;
-    if (fd >= 0 || errno != ENXIO)
-        return fd;
-    atomic_store(&o->unread, true);
-    if ((fd = open(o->name, FLAGS)) >= 0)
-        fcntl(fd, F_SETFL, O_APPEND | O_NONBLOCK);
-    return fd;
-}
-
-/* A regular file is ours from here on, and empty.  The lock is one of the open file description: it does not meet
- * those of flock(1), goes when we do, and nothing is lost where there are none. */
-static int take_file(sink_opening *o)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct stat st;
-    if (fstat(o->out.fd, &st) < 0)
-        return -1;
-    if (!S_ISREG(st.st_mode))
-        return 0;
-    o->device = st.st_dev;
-    o->inode = st.st_ino;
-    o->contended = fcntl(o->out.fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES);
-    return o->contended ? 0 : ftruncate(o->out.fd, 0);
-}
-
-static void open_it(const errand *self, void *arg)
-{
-    sink_opening *o = arg;
-    (void)self;
-    const int fd = o->name ? open_output(o) : STDOUT_FILENO;
-    if (fd < 0 || io_open(&o->out, fd, IO_WRITE) < 0 || (o->name && take_file(o) < 0))
-        o->failure = errno;
-}
-
-static void opening_free(void *arg)
-{
-    sink_opening *o = arg;
-    if (o->out.fd > STDERR_FILENO)
-        close(o->out.fd);
-    free(o->name);
-    free(o);
-}
-
 static int begin_opening(sink *s, const char *name, mpp_error *err)
 {
-    sink_opening *o = malloc(sizeof *o);
-    if (!o || (*o = (sink_opening){.out = IO_INIT}, name && !(o->name = strdup(name)))) {
-        free(o);
-        return io_error(err, ENOMEM, "cannot open %s", s->name);
-    }
-    s->opening = o;
-    s->errand = errand_begin(open_it, opening_free, o);
-    if (!s->errand) {
-        io_error(err, errno, "cannot open %s", s->name);
-        opening_free(o);
-        return -1;
-    }
+    s->errand = opening_begin(name, &s->opening);
+    if (!s->errand)
+        return io_error(err, errno, "cannot open %s", s->name);
     s->state = SINK_OPENING;
     return 0;
 }
@@ -118,7 +49,7 @@ static int take_over(sink *s, io *out)
 
 static void look_at_opening(sink *s)
 {
-    sink_opening *o = s->opening;
+    opening *o = s->opening;
     mpp_error err;
     if (!errand_done(s->errand))
         return;

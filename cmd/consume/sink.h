@@ -9,6 +9,7 @@
 #include "command/status.h"
 #include "common/errand.h"
 #include "common/io.h"
+#include "consume/opening.h"
 #include "consume/pump.h"
 #include "mpp.h"
 
@@ -19,12 +20,10 @@ typedef enum sink_state {
     SINK_BROKEN,           /* it cannot be written: sink.error */
 } sink_state;
 
-typedef struct sink_opening sink_opening; /* what the errand that opens it has */
-
 typedef struct sink {
     const char *name; /* for messages: "standard output", a file, a command */
     errand *errand;   /* opens it; NULL: it is open, or was given up */
-    sink_opening *opening;
+    opening *opening;
     dev_t device; /* which file it is ... */
     ino_t inode;
     bool contended;  /* ... and another has it locked: see sink_settle() */

@@ -1,14 +1,11 @@
 /* mpp-produce - feed one participant of a mesh */
 #define CLI_OPTIONS "produce/mpp-produce.opt"
-#include "command/status.h"
 #include "common/signals.h"
-#include "produce/input.h"
-#include "run/participant.h"
+#include "produce/produce.h"
+#include "produce/source.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const cli_tool tool = {
     .name = "mpp-produce",
@@ -19,15 +16,6 @@ static const cli_tool tool = {
 };
 
 /* ---- what is asked for -------------------------------------------------------------------------- */
-
-typedef struct request {
-    participant *who;
-    bool eager, slice, no_wait;
-    unsigned part, parts; /* of --slice=K/N; parts 0: index of producers */
-    input_by by;
-    const char *files0_from, *filter;
-    unsigned runs;
-} request;
 
 static void take(void *arg, const cli_option *option, const char *value)
 {
@@ -62,332 +50,6 @@ static void take(void *arg, const cli_option *option, const char *value)
         break;
     default:
         break;
-    }
-}
-
-/* ---- one stream's source ------------------------------------------------------------------------ */
-
-typedef enum line_state {
-    LINE_IDLE,     /* not asked, or ended */
-    LINE_READING,  /* a piece is open, or the next is to be opened */
-    LINE_REAPING,  /* its data has ended; its command has not */
-    LINE_CLOSING,  /* the end of the piece waits for space */
-    LINE_STOPPING, /* consumers have enough; the command is being ended */
-} line_state;
-
-typedef enum line_need { NEED_NOTHING, NEED_INPUT, NEED_READER, NEED_SPACE, NEED_COMMAND } line_need;
-
-typedef struct line {
-    unsigned stream;
-    input *in;
-    input_piece *piece;
-    line_state state;
-    line_need need;
-    bool sliced; /* we take our share only */
-} line;
-
-typedef struct job {
-    participant who;
-    request asked;
-    line *lines; /* one for each of who.streams */
-} job;
-
-static line *line_of(job *j, unsigned stream)
-{
-    for (unsigned i = 0; i < j->who.n_streams; i++)
-        if (j->lines[i].stream == stream)
-            return &j->lines[i];
-    return NULL;
-}
-
-/* START: nothing is opened or spawned before this. */
-static int start_source(void *arg, unsigned stream, unsigned run, mpp_error *err)
-{
-    line *l = line_of(arg, stream);
-    if (run > 1 && input_rewind(l->in, err) < 0)
-        return -1;
-    l->piece = NULL;
-    l->state = LINE_READING;
-    return 0;
-}
-
-/* The last CANCEL. */
-static void stop_source(void *arg, unsigned stream, unsigned run)
-{
-    line *l = line_of(arg, stream);
-    (void)run;
-    input_stop(l->in);
-    l->state = l->piece && l->piece->command ? LINE_STOPPING : LINE_IDLE;
-}
-
-/* A filter's failure is about a file. */
-static void fail_command(job *j, const input_piece *piece)
-{
-    char text[COMMAND_TEXT_MAX + MPP_TEXT_MAX / 2];
-    mpp_error err;
-    const command *c = piece->command;
-    command_status_text(c, text, sizeof text);
-    if (j->asked.filter && piece->name != c->text)
-        io_error(&err, 0, "%s on '%.200s' (--filter)", text, piece->name);
-    else
-        io_error(&err, 0, "%s", text);
-    participant_fail(&j->who, command_failure(c), &err);
-}
-
-/* The piece has ended well: its last record gets its delimiter. */
-static bool close_piece(job *j, line *l)
-{
-    mpp_error err;
-    switch (mpp_fill_end(j->who.producer, l->stream, &err)) {
-    case MPP_OK:
-        l->piece = NULL;
-        l->state = LINE_READING;
-        return true;
-    case MPP_WOULD_BLOCK:
-        l->state = LINE_CLOSING;
-        l->need = NEED_SPACE;
-        return false;
-    case MPP_ERROR:
-        participant_fail_text(&j->who, MPP_S_ERROR, "%.160s: %.300s", l->piece->name, err.text);
-        return false;
-    case MPP_CLOSED:
-    case MPP_GONE:
-        break;
-    }
-    return false;
-}
-
-/* Has it ended because it was at its end? */
-static bool end_piece(job *j, line *l)
-{
-    mpp_error err;
-    const int ended = input_ended(l->in, &err);
-    if (ended == 0)
-        return close_piece(j, l);
-    if (ended < 0) {
-        participant_fail(&j->who, MPP_S_ERROR, &err);
-    } else {
-        l->state = LINE_REAPING;
-        l->need = NEED_READER;
-    }
-    return false;
-}
-
-/* The data of the piece has ended: how did the command behind it end? */
-static bool reap_piece(job *j, line *l)
-{
-    command *c = l->piece->command;
-    if (!c)
-        return end_piece(j, l);
-    if (!command_reap(c)) {
-        l->state = LINE_REAPING;
-        l->need = NEED_COMMAND;
-        return false;
-    }
-    if (command_ok(c, &j->who.ok))
-        return end_piece(j, l);
-    fail_command(j, l->piece);
-    return false;
-}
-
-static bool read_failed(job *j, line *l, const mpp_error *err)
-{
-    if (err->os_error == EAGAIN)
-        l->need = NEED_INPUT;
-    else if (err->status == MPP_S_CORRUPT) /* it was not the input that failed */
-        participant_fail(&j->who, MPP_S_CORRUPT, err);
-    else
-        participant_fail_text(&j->who, MPP_S_ERROR, "%.160s: %.300s", l->piece->name, err->text);
-    return false;
-}
-
-/* One read.  false: nothing more can be done now. */
-static bool read_piece(job *j, line *l)
-{
-    mpp_error err;
-    size_t n, limit = 0;
-    if (l->piece->left == 0)
-        return reap_piece(j, l);
-    if (l->piece->left > 0)
-        limit = (size_t)l->piece->left;
-    if (!io_readable(&l->piece->io)) {
-        l->need = NEED_INPUT;
-        return false;
-    }
-    switch (mpp_fill(j->who.producer, l->stream, l->piece->io.fd, limit, &n, &err)) {
-    case MPP_OK:
-        if (l->piece->left > 0)
-            l->piece->left -= (int64_t)n;
-        return n > 0 || reap_piece(j, l);
-    case MPP_WOULD_BLOCK:
-        l->need = NEED_SPACE;
-        return false;
-    case MPP_ERROR:
-        return read_failed(j, l, &err);
-    case MPP_CLOSED:
-    case MPP_GONE:
-        break;
-    }
-    return false;
-}
-
-static bool open_piece(job *j, line *l)
-{
-    mpp_error err;
-    input_piece *piece;
-    switch (input_open_next(l->in, &piece, &err)) {
-    case INPUT_OPENED:
-        l->piece = piece;
-        mpp_producer_command(j->who.producer, piece->command ? piece->command->pid : 0);
-        return true;
-    case INPUT_OPENING:
-        l->need = NEED_READER;
-        return false;
-    case INPUT_NONE:
-        l->state = LINE_IDLE;
-        mpp_end(j->who.producer, l->stream);
-        return true;
-    case INPUT_FAILED:
-        break;
-    }
-    participant_fail(&j->who, MPP_S_ERROR, &err);
-    return false;
-}
-
-static bool stop_piece(line *l)
-{
-    command *c = l->piece->command;
-    if (command_reap(c)) {
-        l->state = LINE_IDLE;
-        l->piece = NULL;
-        return true;
-    }
-    l->need = NEED_COMMAND;
-    return false;
-}
-
-/* It may want the terminal; and it is given up when it cannot have that and does not end. */
-static void attend_command(job *j, const line *l)
-{
-    command *c = l->piece ? l->piece->command : NULL;
-    if (!c || !command_due(c))
-        return;
-    command_attend(c);
-    if (c->ended && l->state != LINE_STOPPING)
-        fail_command(j, l->piece);
-}
-
-/* Whatever the line can do without waiting, some of it. */
-static bool step(job *j, line *l)
-{
-    enum { READS = 16 }; /* before consumers are listened to again */
-    bool moved = false;
-    l->need = NEED_NOTHING;
-    attend_command(j, l);
-    for (unsigned i = 0; i < READS && !j->who.failed; i++) {
-        bool went_on = false;
-        switch (l->state) {
-        case LINE_IDLE:
-            return moved;
-        case LINE_READING:
-            went_on = l->piece ? read_piece(j, l) : open_piece(j, l);
-            break;
-        case LINE_REAPING:
-            went_on = reap_piece(j, l);
-            break;
-        case LINE_CLOSING:
-            went_on = close_piece(j, l);
-            break;
-        case LINE_STOPPING:
-            went_on = stop_piece(l);
-            break;
-        }
-        if (!went_on)
-            return moved;
-        moved = true;
-    }
-    return moved;
-}
-
-/* ---- the loop ----------------------------------------------------------------------------------- */
-
-static void totals(const job *j, uint64_t *records, uint64_t *bytes)
-{
-    *records = *bytes = 0;
-    for (unsigned i = 0; i < j->who.n_streams; i++) {
-        mpp_totals t;
-        mpp_producer_totals(j->who.producer, j->lines[i].stream, &t);
-        *records += t.records;
-        *bytes += t.bytes;
-    }
-}
-
-/* Sleep until one of the lines, a consumer, or a signal has something for us. */
-static void wait_for_something(job *j)
-{
-    struct pollfd *set = calloc(j->who.n_streams + 1, sizeof *set);
-    if (!set)
-        return;
-    unsigned n = 0;
-    mpp_activity activity = MPP_COMPUTING;
-    int64_t deadline = progress_next(&j->who.progress);
-    for (unsigned i = 0; i < j->who.n_streams; i++) {
-        line *l = &j->lines[i];
-        if (l->need == NEED_INPUT || l->need == NEED_READER) {
-            const int fd = l->need == NEED_INPUT ? l->piece->io.fd : input_fd(l->in);
-            set[n] = (struct pollfd){.fd = fd, .events = POLLIN};
-            participant_first(set, n++, activity != MPP_READING_INPUT);
-            activity = MPP_READING_INPUT;
-        } else if (l->need == NEED_COMMAND) {
-            activity = activity == MPP_COMPUTING ? MPP_WAITING_COMMAND : activity;
-        }
-        if (l->piece && l->piece->command)
-            deadline = participant_earlier(deadline, command_deadline(l->piece->command));
-    }
-    set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
-    mpp_wait(j->who.producer, NULL, activity, set, n, deadline);
-    free(set);
-}
-
-static bool busy(const job *j)
-{
-    for (unsigned i = 0; i < j->who.n_streams; i++)
-        if (j->lines[i].state == LINE_STOPPING)
-            return true;
-    return false;
-}
-
-static void draw_progress(job *j)
-{
-    uint64_t records, bytes;
-    totals(j, &records, &bytes);
-    progress_update(&j->who.progress, records, bytes);
-}
-
-static void work(job *j)
-{
-    participant *w = &j->who;
-    participant_barrier(w);
-    while (!w->failed) {
-        const int sig = participant_signal(w);
-        if (sig) {
-            signals_forward(sig);
-            participant_interrupted(w, sig);
-            return;
-        }
-        mpp_outcome outcome = mpp_service(w->producer);
-        if (outcome == MPP_GONE) {
-            participant_gone(w);
-            return;
-        }
-        bool moved = false;
-        for (unsigned i = 0; i < w->n_streams && !w->failed; i++)
-            moved |= step(j, &j->lines[i]);
-        if (outcome == MPP_CLOSED && !moved && !busy(j))
-            return;
-        draw_progress(j);
-        if (!moved && !w->failed)
-            wait_for_something(j);
     }
 }
 
@@ -462,7 +124,7 @@ static const char *label(const job *j)
 static void register_sources(job *j)
 {
     for (unsigned i = 0; i < j->who.n_streams; i++) {
-        mpp_source source = {.start = start_source, .stop = stop_source, .arg = j};
+        mpp_source source = {.start = source_start, .stop = source_stop, .arg = j};
         mpp_register(j->who.producer, j->lines[i].stream, &source);
         if (j->asked.eager)
             mpp_begin(j->who.producer, j->lines[i].stream);
@@ -540,7 +202,7 @@ static void stop_commands(job *j)
 {
     for (unsigned i = 0; i < j->who.n_streams; i++)
         if (j->lines[i].state != LINE_IDLE && j->lines[i].state != LINE_STOPPING)
-            stop_source(j, j->lines[i].stream, 0);
+            source_stop(j, j->lines[i].stream, 0);
 }
 
 /* Those that obey are gone at once, the others are killed after their grace, or given up. */
@@ -614,7 +276,7 @@ int main(int argc, char **argv)
     make_lines(&j);
     if (participant_fork(&j.who)) {
         attach(&j);
-        work(&j);
+        produce(&j);
         finish(&j);
     }
     job_free(&j);
