@@ -2,7 +2,7 @@
 #ifndef CMD_PRODUCE_JOB_H
 #define CMD_PRODUCE_JOB_H
 
-#include "produce/input.h"
+#include "input/input.h"
 #include "run/participant.h"
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* mpp-produce - feed one participant of a mesh */
 #define CLI_OPTIONS "produce/mpp-produce.opt"
 #include "common/signals.h"
+#include "input/share.h"
 #include "produce/produce.h"
 #include "produce/source.h"
 

@@ -1,6 +1,7 @@
 #include "produce/source.h"
 
 #include "command/status.h"
+#include "input/open.h"
 
 #include <errno.h>
 #include <stdio.h>

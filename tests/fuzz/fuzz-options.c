@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "command/status.h"
-#include "produce/input.h"
+#include "input/share.h"
 
 #include "common/message.h"
 

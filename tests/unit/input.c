@@ -3,7 +3,9 @@
 
 #include "command/status.h"
 #include "common/signals.h"
-#include "produce/input.h"
+#include "input/input.h"
+#include "input/open.h"
+#include "input/share.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,8 @@
  *
  * Each participant works this out for itself, from the same sizes and the same bytes.
  */
-#ifndef CMD_PRODUCE_SLICE_H
-#define CMD_PRODUCE_SLICE_H
+#ifndef CMD_INPUT_SLICE_H
+#define CMD_INPUT_SLICE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "produce/slice.h"
+#include "input/slice.h"
 
 #include <errno.h>
 #include <stdlib.h>

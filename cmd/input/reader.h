@@ -9,13 +9,12 @@
  * It hands over a descriptor whose read(2) never sleeps: the file itself, or a pipe into which it copies the file.  It
  * holds nothing open but that, does what it is asked one after the other, and goes when we go.
  */
-#ifndef CMD_PRODUCE_READER_H
-#define CMD_PRODUCE_READER_H
+#ifndef CMD_INPUT_READER_H
+#define CMD_INPUT_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "common/io.h"
@@ -65,18 +64,5 @@ void reader_stop(reader *r);
 
 /* Nothing more is wanted.  Returns at once: the process is killed, and nobody waits until its call returns. */
 void reader_end(reader *r);
-
-/* ---- what a file is -------------------------------------------------------------------------------------------- */
-
-/* May read(2) of this file sleep for long, whatever O_NONBLOCK says?  Not a file of a disk, a pipe, a terminal, and
- * /dev/null, zero, full, urandom.  May itself sleep. */
-bool reader_sleeps(int fd, const struct stat *st);
-
-/* Is it a small regular file on a disk or in memory, which is opened and looked through in no time?  May sleep. */
-bool reader_quick(const char *name, const struct stat *st);
-
-/* Is this a regular file of which st_size tells the size?  Not one of /proc, sysfs and their like, which are made up
- * when they are read; their size may say 0, or a page.  May sleep. */
-bool reader_sized(const char *name, const struct stat *st);
 
 #endif

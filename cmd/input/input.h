@@ -1,11 +1,13 @@
 /* input.h - what a producer reads: an ordered list of pieces, opened one at a time
  *
+ * share.h reduces the list to our share of it, open.h opens the pieces.
+ *
  * A piece is stdin, a file, a range of a file that holds whole records, a file through a filter, or a command.
  * Slices: given the same files in any order, the N participants together read every record exactly once, as
  * long as nobody changes the files meanwhile.
  */
-#ifndef CMD_PRODUCE_INPUT_H
-#define CMD_PRODUCE_INPUT_H
+#ifndef CMD_INPUT_INPUT_H
+#define CMD_INPUT_INPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,29 +54,6 @@ typedef struct input_piece {
 int input_create(const input_options *o, input **in, mpp_error *err);
 void input_destroy(input **in);
 
-/* "K/N" of --slice: 0 and both numbers, or -1 when it is not that or K is not below N. */
-int input_parse_slice(const char *text, unsigned *part, unsigned *parts);
-
-/* Reduce the list to share `part` (from 0) of `parts`, records being of format f and at most max_record bytes.
- * Once, before the first piece.  *f is copied.
- * 0, or -1 with *err (MPP_S_USAGE: a file that is not regular cannot be cut in ranges). */
-int input_slice(input *in, unsigned part, unsigned parts, const mpp_format *f, uint64_t max_record, mpp_error *err);
-
-/* Once sliced: which files all shares are of, in whatever order they were given, and how they were shared out.
- * Shares of the same files fit together only when they were shared out in the same way.  Not sliced: both 0. */
-void input_identity(const input *in, uint32_t *what, uint32_t *how);
-
-typedef enum input_outcome {
-    INPUT_FAILED = -1, /* *err says which piece, and why */
-    INPUT_NONE = 0,
-    INPUT_OPENED,  /* *piece, valid until the next call */
-    INPUT_OPENING, /* that takes its time: call again once input_fd() is readable */
-} input_outcome;
-
-/* Close the piece before, and open the next. */
-input_outcome input_open_next(input *in, input_piece **piece, mpp_error *err);
-int input_fd(const input *in);
-
 /* After the end of a piece's data, and of the command behind it: did all of it come? 0; 1: it is not known yet, ask
  * again once input_fd() is readable; -1 with *err: it became shorter since it was shared out, or could not be read. */
 int input_ended(input *in, mpp_error *err);
@@ -91,5 +70,8 @@ bool input_rewindable(input *in);
 
 /* Begin again, with the first piece.  0, or -1 with *err: it cannot be read twice. */
 int input_rewind(input *in, mpp_error *err);
+
+/* Readable when what is under way in the reader has come to something. */
+int input_fd(const input *in);
 
 #endif
