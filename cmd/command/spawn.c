@@ -3,6 +3,7 @@
 #include "command/status.h"
 #include "common/io.h"
 #include "common/signals.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -218,9 +219,7 @@ static void describe(char text[COMMAND_TEXT_MAX], char *const words[])
         n += (size_t)snprintf(text + n, COMMAND_TEXT_MAX - n, "%s%s", n ? " " : "", *words);
     if (n >= COMMAND_TEXT_MAX)
         memcpy(text + COMMAND_TEXT_MAX - sizeof "...", "...", sizeof "...");
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < ' ')
-            *p = ' ';
+    text_disarm(text, ' ');
 }
 
 int command_spawn(command *c, char *const argv[], command_pipe which, const char *const env[], mpp_error *err)

@@ -1,6 +1,7 @@
 #include "common/cli.h"
 
 #include "common/message.h"
+#include "common/text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -15,18 +16,6 @@ static const cli_tool *the_tool;
 
 /* ---- messages ----------------------------------------------------------------------------------- */
 
-/* What a terminal would obey becomes '?': names of meshes and files, and words of the command line, may hold anything.
- * So do the two bytes of the controls that UTF-8 has besides (U+0080 to U+009F); its other characters stay. */
-static void clean(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p; p++) {
-        if (*p < ' ' || *p == 0x7f)
-            *p = '?';
-        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
-            p[0] = p[1] = '?';
-    }
-}
-
 /* One message is one write to stderr, so that those of several processes do not mix within a line. */
 static void say(const char *option, const char *value, const char *format, va_list args, const char *advice)
 {
@@ -36,7 +25,7 @@ static void say(const char *option, const char *value, const char *format, va_li
     if (k > 0)
         n = (size_t)k;
     vsnprintf(line + n, sizeof line - n, format, args);
-    clean(line);
+    text_disarm(line, '?');
     if (advice)
         k = snprintf(whole, sizeof whole, "%s: %s; try '%s %s'\n", the_tool->name, line, the_tool->name, advice);
     else

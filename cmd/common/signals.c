@@ -98,19 +98,28 @@ static void unblock(int sig)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+void signals_stop(int sig)
+{
+    struct sigaction ours;
+    sigset_t only, before;
+    sigaction(sig, NULL, &ours);
+    set_default(sig);
+    raise(sig);
+    sigemptyset(&only);
+    sigaddset(&only, sig);
+    pthread_sigmask(SIG_UNBLOCK, &only, &before); /* here we stop, and go on */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    sigaction(sig, &ours, NULL);
+}
+
 /* We stop by the default action and not by SIGSTOP: it does nothing when nobody is there to continue us (an
  * orphaned process group), and then the commands, which it did stop, must go on too. */
 static void suspend(int sig, siginfo_t *info, void *context)
 {
     (void)info, (void)context;
     int saved = errno;
-    struct sigaction ours;
-    sigaction(sig, NULL, &ours);
     signals_forward(sig);
-    set_default(sig);
-    raise(sig);
-    unblock(sig); /* here we stop */
-    sigaction(sig, &ours, NULL);
+    signals_stop(sig);
     signals_forward(SIGCONT);
     errno = saved;
 }

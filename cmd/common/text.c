@@ -100,6 +100,21 @@ static size_t printable(const char *in, size_t most, wchar_t *w)
     return n == (size_t)-1 || n == (size_t)-2 || !iswprint((wint_t)*w) ? 0 : n;
 }
 
+void text_disarm(char *text, char by)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        if (*p < ' ' || *p == 0x7f)
+            *p = (unsigned char)by;
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = (unsigned char)by;
+    }
+}
+
+bool text_starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
 void text_clean(char *out, size_t size, const char *in)
 {
     size_t used = 0;

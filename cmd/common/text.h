@@ -3,6 +3,7 @@
 #define CMD_COMMON_TEXT_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +28,13 @@ void text_add(text_line *l, const char *format, ...) __attribute__((format(print
 
 /* "producer" or "consumer" */
 const char *text_role(char role);
+
+bool text_starts(const char *text, const char *with);
+
+/* What a terminal would obey becomes `by`, in place: names of meshes, files and processes, and words of the command line,
+ * may hold anything.  So do the two bytes of the controls that UTF-8 has besides (U+0080 to U+009F); its other characters
+ * stay, whatever the locale. */
+void text_disarm(char *text, char by);
 
 /* A string that another process wrote: what is not printable here becomes '?', so that it can neither move the
  * cursor nor break a line.  size: of out, the end included. */

@@ -1,5 +1,6 @@
 #include "input/list.h"
 
+#include "common/text.h"
 #include "input/file.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@ static bool is_descriptor(const char *name)
 {
     static const char *const places[] = {"/dev/fd/", "/dev/std", "/proc/self/fd/"};
     for (unsigned i = 0; i < sizeof places / sizeof *places; i++)
-        if (strncmp(name, places[i], strlen(places[i])) == 0)
+        if (text_starts(name, places[i]))
             return true;
     return false;
 }

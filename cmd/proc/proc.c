@@ -1,5 +1,6 @@
 #include "proc/proc.h"
 
+#include "common/text.h"
 #include "proc/glance.h"
 
 #include <dirent.h>
@@ -13,11 +14,6 @@
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
-
-static bool starts(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
 
 /* The file /proc/PID/WHAT, with a NUL behind it.  false: it cannot be read. */
 static bool slurp_freely(pid_t pid, const char *what, char *buffer, size_t size)
@@ -57,9 +53,7 @@ static int64_t age_of(uint64_t started_ticks)
 static void set_name(proc *p, const char *name, int n)
 {
     snprintf(p->name, sizeof p->name, "%.*s", n, name);
-    for (char *c = p->name; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    text_disarm(p->name, '?');
 }
 
 /* What can be known of a process that holds up who asks for more.  false: it is not that, but gone, or not shown. */
@@ -278,7 +272,7 @@ static void find_kind(pid_t pid, int fd, const char *link, proc_target *t)
         t->kind = PROC_PIPE;
         t->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
         t->ino = st.stx_ino;
-    } else if (S_ISCHR(st.stx_mode) && (starts(t->path, "/dev/pts/") || starts(t->path, "/dev/tty"))) {
+    } else if (S_ISCHR(st.stx_mode) && (text_starts(t->path, "/dev/pts/") || text_starts(t->path, "/dev/tty"))) {
         t->kind = PROC_TERMINAL;
     }
 }
@@ -312,10 +306,10 @@ proc_target proc_target_of(pid_t pid, int fd)
         return t;
     set_path(&t, path, (size_t)n);
     t.kind = PROC_FILE;
-    if (starts(path, "pipe:[")) {
+    if (text_starts(path, "pipe:[")) {
         t.kind = PROC_PIPE;
         t.ino = strtoull(path + strlen("pipe:["), NULL, 10);
-    } else if (starts(path, "socket:")) {
+    } else if (text_starts(path, "socket:")) {
         t.kind = PROC_SOCKET;
     } else if (*path == '/') {
         find_kind(pid, fd, link, &t);

@@ -1,5 +1,7 @@
 #include "proc/table.h"
 
+#include "common/text.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,11 +36,6 @@ static bool add(void **array, unsigned *n, size_t size, const void *element)
     return true;
 }
 
-static bool starts(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
 /* ---- descriptors -------------------------------------------------------------------------------- */
 
 /* The link's permissions are those that the descriptor was opened with. */
@@ -56,7 +53,8 @@ static void add_end(proc_table *t, int directory, const char *link, const proc_e
 /* What pipes may not have for a path: it is not worth to look closer. */
 static bool is_no_pipe(const char *path)
 {
-    return *path != '/' || (starts(path, "/dev/") && !starts(path, "/dev/shm/")) || starts(path, "/memfd:");
+    return *path != '/' || (text_starts(path, "/dev/") && !text_starts(path, "/dev/shm/")) ||
+           text_starts(path, "/memfd:");
 }
 
 static void set_name(char *name, size_t size, const char *path)
@@ -70,7 +68,7 @@ static void take_end(proc_table *t, int directory, const char *link, pid_t pid)
     char path[PATH_MAX];
     if (proc_link(pid, directory, link, path, sizeof path) < 0)
         return;
-    if (starts(path, "pipe:[")) {
+    if (text_starts(path, "pipe:[")) {
         add_end(t, directory, link,
                 &(proc_end){.ino = strtoull(path + strlen("pipe:["), NULL, 10), .pid = pid, .fd = atoi(link)});
     } else if (!is_no_pipe(path)) {

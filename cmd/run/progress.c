@@ -3,12 +3,13 @@
 #include "common/errand.h"
 #include "common/io.h"
 #include "common/message.h"
+#include "common/text.h"
+#include "common/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,66 +34,47 @@ int64_t progress_next(const progress *p)
     return p->next;
 }
 
-/* A line that is being put together; what does not fit is cut. */
-typedef struct line {
-    char text[LINE_MAX_BYTES];
-    size_t n;
-} line;
-
-static void add(line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void add(line *l, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(l->text + l->n, sizeof l->text - l->n, format, args);
-    va_end(args);
-    size_t room = sizeof l->text - l->n - 1;
-    if (n > 0)
-        l->n += (size_t)n < room ? (size_t)n : room;
-}
-
-static void add_size(line *l, double bytes)
+static void add_size(text_line *l, double bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     unsigned u = 0;
     for (; bytes >= 1000 && u < 4; u++)
         bytes /= 1024;
-    add(l, u ? "%.1f %s" : "%.0f %s", bytes, units[u]);
+    text_add(l, u ? "%.1f %s" : "%.0f %s", bytes, units[u]);
 }
 
-static void add_time(line *l, double seconds)
+static void add_time(text_line *l, double seconds)
 {
     int64_t s = (int64_t)seconds;
     if (s >= 3600)
-        add(l, "%" PRId64 ":%02d:%02d", s / 3600, (int)(s / 60 % 60), (int)(s % 60));
+        text_add(l, "%" PRId64 ":%02d:%02d", s / 3600, (int)(s / 60 % 60), (int)(s % 60));
     else
-        add(l, "%d:%02d", (int)(s / 60), (int)(s % 60));
+        text_add(l, "%d:%02d", (int)(s / 60), (int)(s % 60));
 }
 
-static void add_share(line *l, uint64_t bytes, int64_t total, double elapsed)
+static void add_share(text_line *l, uint64_t bytes, int64_t total, double elapsed)
 {
     double share = total > 0 ? (double)bytes / (double)total : 1;
     if (share > 1) /* the input has grown, or what was read is counted with its framing */
         share = 1;
-    add(l, ", %d%%", (int)(share * 100));
+    text_add(l, ", %d%%", (int)(share * 100));
     if (share > 0 && share < 1) {
-        add(l, ", ");
+        text_add(l, ", ");
         add_time(l, elapsed / share - elapsed);
-        add(l, " left");
+        text_add(l, " left");
     }
 }
 
-static void compose(line *l, const progress *p, uint64_t records, uint64_t bytes, int64_t now)
+static void compose(text_line *l, const progress *p, uint64_t records, uint64_t bytes, int64_t now)
 {
     double elapsed = (double)(now - p->started) / (double)second;
-    add(l, "%s: ", p->who);
+    text_add(l, "%s: ", p->who);
     if (records != UINT64_MAX)
-        add(l, "%" PRIu64 " records, ", records);
+        text_add(l, "%" PRIu64 " records, ", records);
     add_size(l, (double)bytes);
-    add(l, ", ");
+    text_add(l, ", ");
     add_size(l, elapsed > 0 ? (double)bytes / elapsed : 0);
-    add(l, "/s, ");
+    text_add(l, "/s, ");
     add_time(l, elapsed);
     if (p->total >= 0)
         add_share(l, bytes, p->total, elapsed);
@@ -106,14 +88,15 @@ static unsigned columns(void)
 }
 
 /* Over the line that stands there, which may have been longer. */
-static void redraw(progress *p, const char *text, size_t n)
+static void redraw(progress *p, const char *shown, size_t n)
 {
     size_t width = columns() - 1;
     n = n < width ? n : width;
-    line l = {.n = 0};
-    add(&l, "\r%.*s%*s", (int)n, text, p->width > n ? (int)(p->width - n) : 0, "");
-    add(&l, n ? "" : "\r");
-    message_offer(l.text, l.n);
+    char text[LINE_MAX_BYTES];
+    text_line l = TEXT_LINE(text);
+    text_add(&l, "\r%.*s%*s", (int)n, shown, p->width > n ? (int)(p->width - n) : 0, "");
+    text_add(&l, n ? "" : "\r");
+    message_offer(l.at, l.used);
     p->width = (unsigned)n;
 }
 
@@ -123,9 +106,10 @@ void progress_update(progress *p, uint64_t records, uint64_t bytes)
     if (p->next == 0 || now < p->next)
         return;
     p->next = now + second / 2;
-    line l = {.n = 0};
+    char text[LINE_MAX_BYTES];
+    text_line l = TEXT_LINE(text);
     compose(&l, p, records, bytes, now);
-    redraw(p, l.text, l.n);
+    redraw(p, l.at, l.used);
 }
 
 void progress_clear(progress *p)
@@ -139,48 +123,16 @@ void progress_end(progress *p, uint64_t records, uint64_t bytes)
     if (!p->who || !p->terminal)
         return;
     progress_clear(p);
-    line l = {.n = 0};
+    char text[LINE_MAX_BYTES];
+    text_line l = TEXT_LINE(text);
     compose(&l, p, records, bytes, mpp_now());
-    add(&l, "\n");
-    message_write(l.text, l.n);
+    text_add(&l, "\n");
+    message_write(l.at, l.used);
     p->who = NULL;
     p->next = 0;
 }
 
 /* ---- --summary ----------------------------------------------------------------------------------- */
-
-/* The length of the UTF-8 sequence at p, in a string that ends with NUL; 0: it is none. */
-static size_t utf8_length(const unsigned char *p)
-{
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-    bool surrogate = p[0] == 0xed && p[1] >= 0xa0;
-    bool too_large = p[0] == 0xf4 && p[1] >= 0x90;
-    return overlong || surrogate || too_large ? 0 : n;
-}
-
-static json_t *text(const char *bytes)
-{
-    static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
-    if (!bytes)
-        return json_null();
-    char *valid = malloc(strlen(bytes) * (sizeof replacement - 1) + 1);
-    if (!valid)
-        return NULL;
-    size_t used = 0;
-    for (const char *p = bytes; *p;) {
-        size_t n = utf8_length((const unsigned char *)p);
-        memcpy(valid + used, n ? p : replacement, n ? n : sizeof replacement - 1);
-        used += n ? n : sizeof replacement - 1;
-        p += n ? n : 1;
-    }
-    json_t *j = json_stringn(valid, used);
-    free(valid);
-    return j;
-}
 
 static json_t *count(uint64_t n)
 {
@@ -198,7 +150,7 @@ static json_t *streams(const summary *s)
     json_t *list = json_array();
     for (unsigned i = 0; i < s->n_streams; i++) {
         const summary_stream *t = &s->streams[i];
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", text(t->name), "records",
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", utf8_json(t->name), "records",
                                               count(t->records), "bytes", count(t->bytes), "no_key", count(t->no_key),
                                               "dropped", count(t->dropped)));
     }
@@ -208,10 +160,10 @@ static json_t *streams(const summary *s)
 /* The line with its newline, to be freed; NULL: no memory. */
 static char *summary_line(const summary *s)
 {
-    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:o, s:o}", "tool", text(s->tool), "mesh", text(s->mesh),
-                          "role", text(s->role), "index", s->index < 0 ? json_null() : json_integer(s->index), "pid",
-                          (int)getpid(), "status", s->status, "streams", streams(s), "seconds",
-                          seconds_since(s->started), "cause", text(s->cause));
+    json_t *j = json_pack(
+        "{s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:o, s:o}", "tool", utf8_json(s->tool), "mesh", utf8_json(s->mesh), "role",
+        utf8_json(s->role), "index", s->index < 0 ? json_null() : json_integer(s->index), "pid", (int)getpid(),
+        "status", s->status, "streams", streams(s), "seconds", seconds_since(s->started), "cause", utf8_json(s->cause));
     char *json = j ? json_dumps(j, JSON_REAL_PRECISION(15)) : NULL;
     json_decref(j);
     char *whole = NULL;

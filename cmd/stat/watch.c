@@ -1,6 +1,7 @@
 #include "stat/watch.h"
 
 #include "common/cli.h"
+#include "common/signals.h"
 #include "common/text.h"
 
 #include <errno.h>
@@ -104,15 +105,8 @@ static void resized(int sig)
 static void suspend(int sig)
 {
     const int saved = errno;
-    sigset_t only, before;
     leave_screen();
-    signal(sig, SIG_DFL);
-    raise(sig);
-    sigemptyset(&only);
-    sigaddset(&only, sig);
-    sigprocmask(SIG_UNBLOCK, &only, &before); /* here we stop, and go on */
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    handle(sig, suspend, 0);
+    signals_stop(sig);
     redraw = 1;
     errno = saved;
 }

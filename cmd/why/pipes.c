@@ -250,7 +250,7 @@ static void at_its_end(why_graph *g, why_node *n, const proc_target *t, const ch
 static proc_target awaited(const mpp_participant *p, char *what, size_t size)
 {
     proc_target t = proc_target_of(p->pid, p->fd);
-    const bool of_thread = strncmp(t.path, "anon_inode:", strlen("anon_inode:")) == 0;
+    const bool of_thread = text_starts(t.path, "anon_inode:");
     const pid_t thread = of_thread ? proc_thread_at_file(p->pid) : 0;
     if (thread) {
         const proc_wait w = proc_waits(thread);
