@@ -144,7 +144,7 @@ $(B)/man/%: man/%
 $(B)/man/%.1: man/%.1.in $(opt_src) lib/counters.def scripts/man-options
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)scripts/man-options $(filter %/$*.opt,$(opt_src)) $< > $@
+	$(Q)CC='$(CC)' scripts/man-options $(filter %/$*.opt,$(opt_src)) $< > $@
 
 # One header is installed: the list of counters that it includes is put in its place.
 $(header): lib/mpp.h lib/counters.def
