@@ -117,6 +117,8 @@ fuzz-programs: $(fuzzers) $(breakers)
 $(fuzzers): %: %.o $(filter %.o,$(FUZZ_MAIN)) $(helpers) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$(filter-out %.o,$(FUZZ_MAIN)) -pthread)
+$(B)/tests/fuzz/fuzz-merge: private OWN_LDFLAGS := -Wl,--wrap=mpp_next -Wl,--wrap=mpp_release
+$(B)/tests/fuzz/fuzz-options: private OWN_LDFLAGS := -Wl,--wrap=exit -Wl,--wrap=message_write
 $(breakers): %: %.o $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link,-pthread)

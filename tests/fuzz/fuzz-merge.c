@@ -2,16 +2,13 @@
  *
  * Shows that sorted producers come out as a sort of all of them, stable or not, that the first record out of order of
  * one that is not is an error that names it, that what is no record is an error, and that every batch is given back.
- * The producers are played: merge.c asks them through mpp_next() and mpp_release(), which are ours here. */
+ * The producers are played: merge.c asks them through mpp_next() and mpp_release(), for which the linker puts ours. */
 #include "place.h"
 
-static mpp_outcome played_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
-static void played_release(mpp_consumer *c, mpp_batch *batch);
-#define mpp_next    played_next
-#define mpp_release played_release
-#include "../../cmd/consume/merge.c"
-#undef mpp_next
-#undef mpp_release
+#include "consume/merge.h"
+
+mpp_outcome __wrap_mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
+void __wrap_mpp_release(mpp_consumer *c, mpp_batch *batch);
 
 enum { PRODUCERS = 3, RECORDS = 64, STREAMS = 6 };
 
@@ -29,7 +26,7 @@ typedef struct source {
 static source sources[PRODUCERS];
 static mpp_mesh *mesh;
 
-static void played_release(mpp_consumer *c, mpp_batch *batch)
+void __wrap_mpp_release(mpp_consumer *c, mpp_batch *batch)
 {
     (void)c;
     must(sources[batch->producer].held, "a batch of producer %u is given back that is not out", batch->producer);
@@ -48,7 +45,7 @@ static size_t batch_size(const source *s, const mpp_format *f, unsigned most)
     return n ? n : s->n - s->at;
 }
 
-static mpp_outcome played_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch)
+mpp_outcome __wrap_mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch)
 {
     source *s = &sources[producer];
     (void)c;
