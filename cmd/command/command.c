@@ -194,7 +194,7 @@ static int stopped_by(const command *c)
 }
 
 /* Ctrl-Z at the terminal that we have lent is for all of the job. */
-static void suspended(const command *c, int sig)
+static void suspend_job(const command *c, int sig)
 {
     if (!terminal_has(c->pid))
         return;
@@ -220,7 +220,7 @@ void command_attend(command *c)
     if (sig == SIGTTIN || sig == SIGTTOU)
         ask_terminal(c, sig);
     else if (sig)
-        suspended(c, sig);
+        suspend_job(c, sig);
     if (is_over(c))
         terminal_take_back(c->pid, true);
     else if (overdue(c))

@@ -4,8 +4,8 @@
  * we die (guard.h).  It gets the terminal when it wants it (terminal.h).  Everything here returns at once, but for
  * command_finish().  spawn.h starts one, status.h says how it ended.
  *
- * Whether a command can be executed at all is known when it has ended: the file may be on a file system whose server hangs.
- * SIGCHLD makes signals_fd() readable, and then command_due() is true: command_reap() and command_attend() look.
+ * Whether a command can be executed at all is known when it has ended: the file may be on a file system whose server
+ * hangs. SIGCHLD makes signals_fd() readable, and then command_due() is true: command_reap() and command_attend() look.
  */
 #ifndef CMD_COMMAND_COMMAND_H
 #define CMD_COMMAND_COMMAND_H
@@ -65,8 +65,8 @@ void command_attend(command *c);
 /* The same, and whether it has ended (or was never started, or was given up); reaps it when it has. */
 bool command_reap(command *c);
 
-/* Has it been executed, or ended without that?  Where it has not, c->report becomes readable when it is, or signals_fd()
- * when it has ended. */
+/* Has it been executed, or ended without that?  Where it has not, c->report becomes readable when it is, or
+ * signals_fd() when it has ended. */
 bool command_begun(const command *c);
 
 /* Close our end: the end of the data for a COMMAND_WRITE, or all was read of a COMMAND_READ. */

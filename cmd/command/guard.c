@@ -19,7 +19,7 @@ typedef struct message {
 
 enum { FD_WORDS = 0, FD_PIPE = 1, ENDING_MAX = 16 };
 
-static ssize_t next(message *m)
+static ssize_t next_message(message *m)
 {
     ssize_t n;
     while ((n = read(FD_WORDS, m, sizeof *m)) < 0 && errno == EINTR)
@@ -43,7 +43,7 @@ static _Noreturn void watch_over(int words, int pipe)
         close(FD_PIPE);
     close(STDERR_FILENO);
     closefrom(3);
-    while (next(&m) == sizeof m) {
+    while (next_message(&m) == sizeof m) {
         if (m.word == WORD_GROUP)
             group = m.group;
         else if (m.word == WORD_RELEASE)
@@ -104,7 +104,7 @@ int guard_start(guard *g, int pipe)
     return 0;
 }
 
-static int say(const guard *g, word what, pid_t group)
+static int send_word(const guard *g, word what, pid_t group)
 {
     message m = {what, group};
     ssize_t n = 0;
@@ -115,27 +115,27 @@ static int say(const guard *g, word what, pid_t group)
 
 int guard_me(const guard *g)
 {
-    return say(g, WORD_GROUP, getpid());
+    return send_word(g, WORD_GROUP, getpid());
 }
 
 /* One that somebody has stopped must hear, too. */
-static void tell(const guard *g, word what)
+static void wake_and_send(const guard *g, word what)
 {
-    say(g, what, 0);
+    send_word(g, what, 0);
     if (g->pid)
         kill(g->pid, SIGCONT);
 }
 
 void guard_release(const guard *g)
 {
-    tell(g, WORD_RELEASE);
+    wake_and_send(g, WORD_RELEASE);
 }
 
 void guard_end(guard *g)
 {
     if (!g->pid)
         return;
-    tell(g, WORD_END);
+    wake_and_send(g, WORD_END);
     close(g->words);
     remember_ending(g->pid);
     reap_ending();

@@ -69,7 +69,7 @@ static int die_with(pid_t parent)
     return 0;
 }
 
-static _Noreturn void child(const start *s)
+static _Noreturn void run_child(const start *s)
 {
     if (setpgid(0, 0) == 0 && die_with(s->parent) == 0 && give_descriptors(s) >= 0 && guard_me(&s->guard) == 0) {
         signals_restore(&s->mask);
@@ -83,7 +83,7 @@ static _Noreturn void child(const start *s)
 
 /* ---- starting ----------------------------------------------------------------------------------- */
 
-static size_t count(const char *const words[])
+static size_t count_words(const char *const words[])
 {
     size_t n = 0;
     while (words && words[n])
@@ -104,7 +104,7 @@ static bool sets(const char *const added[], const char *variable)
 static char **environment(const char *const added[])
 {
     const char *const *ours = (const char *const *)environ;
-    const char **all = malloc((count(ours) + count(added) + 1) * sizeof *all);
+    const char **all = malloc((count_words(ours) + count_words(added) + 1) * sizeof *all);
     size_t n = 0;
     for (; all && ours && *ours; ours++)
         if (!sets(added, *ours))
@@ -130,7 +130,7 @@ static pid_t fork_child(start *s)
     s->parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        child(s);
+        run_child(s);
     int saved = errno;
     if (pid > 0) {
         setpgid(pid, pid); /* here too: whoever is first */

@@ -1,8 +1,8 @@
 /* terminal.h - lending the terminal to a command
  *
- * A command runs in a process group of its own, which for the terminal is in the background: who reads it there, or changes
- * its settings (less, a password that is asked for), is stopped.  We are a shell to our commands then: while our own group
- * is in the foreground, whoever wants the terminal gets it, one after the other, and we take it back.
+ * A command runs in a process group of its own, which for the terminal is in the background: who reads it there, or
+ * changes its settings (less, a password that is asked for), is stopped.  We are a shell to our commands then: while
+ * our own group is in the foreground, whoever wants the terminal gets it, one after the other, and we take it back.
  */
 #ifndef CMD_COMMAND_TERMINAL_H
 #define CMD_COMMAND_TERMINAL_H

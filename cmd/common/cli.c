@@ -17,7 +17,7 @@ static const cli_tool *the_tool;
 /* ---- messages ----------------------------------------------------------------------------------- */
 
 /* One message is one write to stderr, so that those of several processes do not mix within a line. */
-static void say(const char *option, const char *value, const char *format, va_list args, const char *advice)
+static void say_line(const char *option, const char *value, const char *format, va_list args, const char *advice)
 {
     char line[1024], whole[sizeof line + 128];
     size_t n = 0;
@@ -38,7 +38,7 @@ void cli_usage(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(NULL, NULL, format, args, "--help");
+    say_line(NULL, NULL, format, args, "--help");
     va_end(args);
     exit(MPP_S_USAGE);
 }
@@ -47,7 +47,7 @@ void cli_bad_value(const cli_option *option, const char *value, const char *form
 {
     va_list args;
     va_start(args, format);
-    say(option->name, value, format, args, "--help");
+    say_line(option->name, value, format, args, "--help");
     va_end(args);
     exit(MPP_S_USAGE);
 }
@@ -56,7 +56,7 @@ void cli_warn(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(NULL, NULL, format, args, NULL);
+    say_line(NULL, NULL, format, args, NULL);
     va_end(args);
 }
 

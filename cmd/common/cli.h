@@ -11,8 +11,8 @@
  *     #include "common/cli.h"
  *
  * gets the identifiers OPT_ID and the table cli_options[]; scripts/man-options makes the manual's OPTIONS from the
- * same file.  Every .opt file ends with cli.opt: -h/--help and -V/--version, which cli_parse() serves itself.  It is run
- * through the C preprocessor for the manual too, so that lists can share what several tools have.
+ * same file.  Every .opt file ends with cli.opt: -h/--help and -V/--version, which cli_parse() serves itself.  It is
+ * run through the C preprocessor for the manual too, so that lists can share what several tools have.
  *
  * What fails here ends the process: one line on stderr, and a status of mpp.h.  Control characters of a line become
  * '?', and nobody waits for ever to be rid of it (message.h).

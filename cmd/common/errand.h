@@ -1,9 +1,9 @@
 /* errand.h - a call that may sleep, made by a thread of its own, so that the loop goes on listening
  *
  * A file's kind does not say whether it can keep us waiting: the server of a network or FUSE file system may hang in
- * open(2), read(2) and close(2) of a regular file, and a device may ignore O_NONBLOCK.  Such a call is an errand: a thread
- * makes it while the caller sleeps in mpp_wait() with errand_fd() among its descriptors.  Who has lost interest abandons
- * the errand: the thread goes on until its call returns, then frees the errand; a process that exits ends it.
+ * open(2), read(2) and close(2) of a regular file, and a device may ignore O_NONBLOCK.  Such a call is an errand: a
+ * thread makes it while the caller sleeps in mpp_wait() with errand_fd() among its descriptors.  Who has lost interest
+ * abandons the errand: the thread goes on until its call returns, then frees the errand; a process that exits ends it.
  *
  * The thread blocks every signal, so that handlers run in the thread of the loop.
  */

@@ -58,7 +58,7 @@ static bool wait_for(int fd, short events)
     }
 }
 
-bool message_awaited(const errand *e)
+bool message_await(const errand *e)
 {
     while (!errand_done(e) && wait_for(errand_fd(e), POLLIN))
         ;
@@ -118,11 +118,11 @@ bool message_write(const char *text, size_t n)
 {
     int failure = ETIMEDOUT;
     if (out.errand)
-        message_awaited(out.errand);
+        message_await(out.errand);
     if (settled()) {
         if (!begin(text, n))
             return write_directly(text, n);
-        if (message_awaited(out.errand) || (out.hurried && is_starved() && message_awaited(out.errand)))
+        if (message_await(out.errand) || (out.hurried && is_starved() && message_await(out.errand)))
             failure = out.message->failure;
         settled();
     }

@@ -21,6 +21,6 @@ bool message_write(const char *text, size_t n);
 void message_offer(const char *text, size_t n);
 
 /* Wait for an errand for as long as for a message.  Is it done? */
-bool message_awaited(const errand *e);
+bool message_await(const errand *e);
 
 #endif

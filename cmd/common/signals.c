@@ -34,19 +34,21 @@ typedef struct rule {
     struct sigaction before; /* as we were started */
 } rule;
 
-static void end(int sig, siginfo_t *info, void *context);
+static void note_end(int sig, siginfo_t *info, void *context);
 static void suspend(int sig, siginfo_t *info, void *context);
 static void resume(int sig, siginfo_t *info, void *context);
-static void child(int sig, siginfo_t *info, void *context);
-static void bus(int sig, siginfo_t *info, void *context);
+static void note_child(int sig, siginfo_t *info, void *context);
+static void end_by_bus(int sig, siginfo_t *info, void *context);
 
 /* SIGCHLD: if ignored, the kernel would reap our commands and forget how they ended. */
 static rule rules[] = {
-    {.sig = SIGINT, .handler = end},      {.sig = SIGTERM, .handler = end},    {.sig = SIGHUP, .handler = end},
-    {.sig = SIGQUIT, .handler = end},     {.sig = SIGALRM, .handler = end},    {.sig = SIGXCPU, .handler = end},
-    {.sig = SIGUSR1, .handler = end},     {.sig = SIGUSR2, .handler = end},    {.sig = SIGCHLD, .handler = child},
-    {.sig = SIGTSTP, .handler = suspend}, {.sig = SIGCONT, .handler = resume}, {.sig = SIGBUS, .handler = bus},
-    {.sig = SIGPIPE, .fixed = SIG_IGN},   {.sig = SIGXFSZ, .fixed = SIG_IGN},
+    {.sig = SIGINT, .handler = note_end},    {.sig = SIGTERM, .handler = note_end},
+    {.sig = SIGHUP, .handler = note_end},    {.sig = SIGQUIT, .handler = note_end},
+    {.sig = SIGALRM, .handler = note_end},   {.sig = SIGXCPU, .handler = note_end},
+    {.sig = SIGUSR1, .handler = note_end},   {.sig = SIGUSR2, .handler = note_end},
+    {.sig = SIGCHLD, .handler = note_child}, {.sig = SIGTSTP, .handler = suspend},
+    {.sig = SIGCONT, .handler = resume},     {.sig = SIGBUS, .handler = end_by_bus},
+    {.sig = SIGPIPE, .fixed = SIG_IGN},      {.sig = SIGXFSZ, .fixed = SIG_IGN},
 };
 
 enum { N_RULES = sizeof rules / sizeof *rules };
@@ -59,7 +61,7 @@ static void notify(void)
     (void)n; /* full: it is readable already */
 }
 
-static void end(int sig, siginfo_t *info, void *context)
+static void note_end(int sig, siginfo_t *info, void *context)
 {
     (void)info, (void)context;
     int saved = errno;
@@ -75,7 +77,7 @@ static void end(int sig, siginfo_t *info, void *context)
 }
 
 /* It has ended, or is stopped. */
-static void child(int sig, siginfo_t *info, void *context)
+static void note_child(int sig, siginfo_t *info, void *context)
 {
     (void)sig, (void)info, (void)context;
     int saved = errno;
@@ -136,7 +138,7 @@ static void resume(int sig, siginfo_t *info, void *context)
 }
 
 /* A command's stdin closes when we end: SIGTERM comes first, so that it is not taken for the end of the data. */
-static void bus(int sig, siginfo_t *info, void *context)
+static void end_by_bus(int sig, siginfo_t *info, void *context)
 {
     (void)context;
     if (info->si_code != BUS_ADRERR)
@@ -155,7 +157,7 @@ static void bus(int sig, siginfo_t *info, void *context)
 /* Whoever ignores one of these wants it to end or stop nobody. */
 static bool may_be_ignored(const rule *r)
 {
-    return r->handler == end || r->handler == suspend;
+    return r->handler == note_end || r->handler == suspend;
 }
 
 static void install(rule *r)

@@ -40,8 +40,8 @@ unsigned signals_children(void);
 /* Were we continued since this was asked last?  Then we may have been stopped. */
 bool signals_continued(void);
 
-/* In the handler of SIGTSTP or its like: stop as the signal's default action does, until we are continued.  Then the handler
- * is the same as before.  Async-signal-safe. */
+/* In the handler of SIGTSTP or its like: stop as the signal's default action does, until we are continued.  Then the
+ * handler is the same as before.  Async-signal-safe. */
 void signals_stop(int sig);
 
 /* Stop our whole process group by SIGTTIN, SIGTTOU or SIGTSTP, as the terminal does, until it is continued.  false:

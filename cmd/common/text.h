@@ -31,9 +31,9 @@ const char *text_role(char role);
 
 bool text_starts(const char *text, const char *with);
 
-/* What a terminal would obey becomes `by`, in place: names of meshes, files and processes, and words of the command line,
- * may hold anything.  So do the two bytes of the controls that UTF-8 has besides (U+0080 to U+009F); its other characters
- * stay, whatever the locale. */
+/* What a terminal would obey becomes `by`, in place: names of meshes, files and processes, and words of the command
+ * line, may hold anything.  So do the two bytes of the controls that UTF-8 has besides (U+0080 to U+009F); its other
+ * characters stay, whatever the locale. */
 void text_disarm(char *text, char by);
 
 /* A string that another process wrote: what is not printable here becomes '?', so that it can neither move the

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool closed(const sink *s)
+static bool has_closed(const sink *s)
 {
     return s->state == SINK_CLOSED_BY_READER || s->state == SINK_BROKEN;
 }
@@ -23,8 +23,8 @@ static void look_at_sinks(job *j)
         if (j->sinks[i].state == SINK_BROKEN)
             participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
     for (unsigned i = 0; i < j->who.n_streams && !j->who.failed; i++)
-        if (j->lines[i].state <= LINE_RUNNING && closed(j->lines[i].sink))
-            line_sink_closed(j, &j->lines[i]);
+        if (j->lines[i].state <= LINE_RUNNING && has_closed(j->lines[i].sink))
+            line_lose_sink(j, &j->lines[i]);
 }
 
 /* Nothing more will be asked for: the mesh has failed. */
@@ -77,7 +77,7 @@ static void give_up_in_time(job *j)
 
 /* May we ask?  Not before every output is open, so that producers have nothing to do for one that never will be, nor,
  * with --barrier, before everybody is there. */
-static bool may_ask(job *j)
+static bool ask_when_ready(job *j)
 {
     bool ready = true;
     if (j->asking)
@@ -149,7 +149,7 @@ static void wait_for_something(job *j, mpp_activity activity)
 
 /* SIGTERM behind a pipe that nobody reads is how a producer stops its command when its consumers have enough: then so
  * have we. */
-static bool told_enough(job *j, int sig)
+static bool take_enough(job *j, int sig)
 {
     if (sig != SIGTERM || j->asked.strict || !io_abandoned(STDOUT_FILENO))
         return false;
@@ -162,24 +162,24 @@ static bool told_enough(job *j, int sig)
 }
 
 /* true: a signal ends us. */
-static bool heard_signal(job *j)
+static bool hear_signal(job *j)
 {
     int sig = participant_signal(&j->who);
     if (!sig || j->who.told == signals_times())
         return false;
     const bool again = j->who.told != 0; /* who is told once more is not to wait for what still goes on */
     j->who.told = signals_times();
-    if (again || !told_enough(j, sig))
-        participant_interrupted(&j->who, sig);
+    if (again || !take_enough(j, sig))
+        participant_interrupt(&j->who, sig);
     return true;
 }
 
 /* Interrupted or removed: what was published is not wanted any more. */
-static bool called_off(job *j)
+static bool take_final_cause(job *j)
 {
     mpp_error cause;
     if (!j->who.failed && mpp_mesh_cause(j->who.mesh, &cause) && cause.final)
-        participant_gone(&j->who);
+        participant_take_cause(&j->who);
     return j->who.failed;
 }
 
@@ -200,9 +200,9 @@ void consume(job *j)
 {
     participant *w = &j->who;
     uint64_t records, bytes;
-    while (!heard_signal(j) && !called_off(j)) {
+    while (!hear_signal(j) && !take_final_cause(j)) {
         look_at_sinks(j); /* first: what ends here may let the next one start */
-        if (may_ask(j))
+        if (ask_when_ready(j))
             start_lines(j);
         bool moved = false;
         for (unsigned i = 0; i < w->n_streams && !w->failed; i++)
@@ -220,10 +220,10 @@ void consume(job *j)
 /* The data has ended: close the sinks, and wait for their commands. */
 static void finish_sink(job *j, sink *s)
 {
-    heard_signal(j); /* before we look at the command: what comes later wakes us */
-    while (!sink_finish(s, &j->who.ok) && !called_off(j)) {
+    hear_signal(j); /* before we look at the command: what comes later wakes us */
+    while (!sink_finish(s, &j->who.ok) && !take_final_cause(j)) {
         wait_for_something(j, s->pump ? MPP_WRITING_OUTPUT : MPP_WAITING_COMMAND);
-        heard_signal(j);
+        hear_signal(j);
     }
     if (s->state == SINK_BROKEN)
         participant_fail(&j->who, s->status, &s->error);

@@ -19,7 +19,7 @@ void line_enough(job *j, line *l)
     line_end(j, l, LINE_DONE);
 }
 
-void line_sink_closed(job *j, line *l)
+void line_lose_sink(job *j, line *l)
 {
     participant *w = &j->who;
     mpp_error cause;
@@ -58,7 +58,7 @@ static size_t first_records(const line *l, uint64_t max, const unsigned char *da
     return at;
 }
 
-static void not_a_record(job *j, unsigned producer)
+static void fail_by_record(job *j, unsigned producer)
 {
     participant_fail_text(&j->who, MPP_S_CORRUPT, "what producer %u sent is not a whole record", producer);
 }
@@ -110,7 +110,7 @@ static void stage_empty(job *j, line *l, unsigned producer)
     static const unsigned char zeros[4];
     const mpp_format *f = &l->info->format;
     if (f->kind == MPP_FIXED)
-        not_a_record(j, producer);
+        fail_by_record(j, producer);
     else
         stage_record(j, l, producer, f->kind == MPP_DELIMITED ? &f->delimiter : zeros,
                      f->kind == MPP_DELIMITED ? 1 : 4);
@@ -127,7 +127,7 @@ static void stage_batch(job *j, line *l)
     uint64_t max = mpp_mesh_max_record(j->who.mesh);
     for (size_t at = 0, len; at < b->len && !limit_reached(j, l) && !j->who.failed; at += len) {
         if (mpp_record_next(&l->info->format, max, b->data + at, b->len - at, &len) != MPP_OK) {
-            not_a_record(j, b->producer);
+            fail_by_record(j, b->producer);
             return;
         }
         stage_record(j, l, b->producer, b->data + at, len);
@@ -149,7 +149,7 @@ static void lend_batch(job *j, line *l)
     sink_lend(l->sink, b->data, len);
 }
 
-static bool source_ended(job *j, line *l, mpp_outcome outcome)
+static bool take_end(job *j, line *l, mpp_outcome outcome)
 {
     if (outcome == MPP_CLOSED)
         line_end(j, l, LINE_DONE);
@@ -159,7 +159,7 @@ static bool source_ended(job *j, line *l, mpp_outcome outcome)
 }
 
 /* A ring has dropped records that we had not read.  What came before them has been delivered. */
-static void lagged(job *j, line *l)
+static void note_lag(job *j, line *l)
 {
     const mpp_batch *b = &l->batch;
     l->missed += b->missed;
@@ -181,9 +181,9 @@ static bool next_batch(job *j, line *l)
 {
     mpp_outcome outcome = mpp_next(j->who.consumer, l->stream, MPP_PRODUCER_ANY, &l->batch);
     if (outcome != MPP_OK)
-        return source_ended(j, l, outcome);
+        return take_end(j, l, outcome);
     if (l->batch.missed && l->info->buffer == MPP_RING)
-        lagged(j, l);
+        note_lag(j, l);
     if (j->who.failed)
         return true;
     if (l->batch.len == 0)
@@ -209,7 +209,7 @@ static bool next_merged(job *j, line *l)
         if (outcome == MPP_ERROR)
             participant_fail(&j->who, (int)err.status, &err);
         if (outcome != MPP_OK)
-            return source_ended(j, l, outcome) || moved;
+            return take_end(j, l, outcome) || moved;
         moved = true;
         if (len == 0)
             stage_empty(j, l, producer);
@@ -230,7 +230,7 @@ bool line_step(job *j, line *l)
     }
     if (l->sink->state != SINK_OPEN) {
         if (l->state != LINE_DONE)
-            line_sink_closed(j, l);
+            line_lose_sink(j, l);
         return true;
     }
     if (l->batch.data && !l->merge)

@@ -11,7 +11,7 @@ void line_end(job *j, line *l, line_state state);
 void line_enough(job *j, line *l);
 
 /* The sink's reader has gone, or its command has ended before the data did. */
-void line_sink_closed(job *j, line *l);
+void line_lose_sink(job *j, line *l);
 
 /* Whatever the line can do without waiting, some of it. */
 bool line_step(job *j, line *l);

@@ -18,7 +18,7 @@ static const cli_tool tool = {
 
 /* ---- what is asked for -------------------------------------------------------------------------- */
 
-static void take(void *arg, const cli_option *option, const char *value)
+static void take_option(void *arg, const cli_option *option, const char *value)
 {
     request *r = arg;
     if (participant_take(r->who, option, value))
@@ -205,7 +205,7 @@ static void finish(job *j)
     if (!w->failed)
         consume_finish_sinks(j);
     if (consume_any_gone(j))
-        participant_gone(w);
+        participant_take_cause(w);
     for (unsigned i = 0; w->failed && i < j->n_sinks; i++)
         command_stop(&j->sinks[i].command);
     for (unsigned i = 0; i < w->n_streams; i++)
@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 {
     job j = {.who = PARTICIPANT_INIT(CONSUMER, &tool), .asked = {.who = &j.who, .max_records = UINT64_MAX}};
     io_standard();
-    cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take, &j.asked, &j.who.rest);
+    cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take_option, &j.asked, &j.who.rest);
     participant_open(&j.who, "target");
     check_request(&j);
     if (participant_fork(&j.who)) {

@@ -223,7 +223,7 @@ static mpp_outcome pass(merge *m, mpp_consumer *consumer, mpp_error *err)
 }
 
 /* Ask one producer that is neither in the heap nor over. */
-static mpp_outcome ask(merge *m, mpp_consumer *consumer, unsigned producer, mpp_error *err)
+static mpp_outcome ask_producer(merge *m, mpp_consumer *consumer, unsigned producer, mpp_error *err)
 {
     cursor *c = &m->cursors[producer];
     mpp_outcome outcome = mpp_next(consumer, m->stream, (int)producer, &c->batch);
@@ -257,7 +257,7 @@ static mpp_outcome ask_all(merge *m, mpp_consumer *consumer, mpp_error *err)
         cursor *c = &m->cursors[i];
         if (c->over || c->batch.data)
             continue;
-        mpp_outcome outcome = ask(m, consumer, i, err);
+        mpp_outcome outcome = ask_producer(m, consumer, i, err);
         if (outcome == MPP_ERROR)
             return outcome;
         blocked |= outcome == MPP_WOULD_BLOCK;

@@ -20,9 +20,9 @@ typedef struct opening {
     bool contended;
 } opening;
 
-/* Begin to open a file for writing, to lock it and to make it empty; name NULL: to look at standard output.  *made is the
- * errand's, valid until errand_end(); all of it but `unread` is to be looked at when the errand is done.  NULL with errno:
- * no thread, descriptor or memory is to be had. */
+/* Begin to open a file for writing, to lock it and to make it empty; name NULL: to look at standard output.  *made is
+ * the errand's, valid until errand_end(); all of it but `unread` is to be looked at when the errand is done.  NULL with
+ * errno: no thread, descriptor or memory is to be had. */
 errand *opening_begin(const char *name, opening **made);
 
 #endif

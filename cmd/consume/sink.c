@@ -1,3 +1,5 @@
+/* This file is a little longer than files should be: opening, writing and closing an output all turn on its state,
+ * which nobody else sets. */
 #include "consume/sink.h"
 
 #include "command/spawn.h"
@@ -13,9 +15,23 @@
 
 enum { LINGER_MS = 100 };
 
-static void init(sink *s, const char *name)
+static void init_sink(sink *s, const char *name)
 {
     *s = (sink){.name = name, .state = SINK_OPEN, .out = IO_INIT, .reader = -1, .command = COMMAND_INIT};
+}
+
+static void drop(sink *s)
+{
+    s->lent_left = 0;
+    s->staged_at = s->staged_have = 0;
+}
+
+static void break_sink(sink *s, int status, const mpp_error *err)
+{
+    s->state = SINK_BROKEN;
+    s->status = status;
+    s->error = *err;
+    drop(s);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -28,8 +44,6 @@ static int begin_opening(sink *s, const char *name, mpp_error *err)
     s->state = SINK_OPENING;
     return 0;
 }
-
-static void broken(sink *s, int status, const mpp_error *err);
 
 /* It is open: what may keep us waiting gets a pump. */
 static int take_over(sink *s, io *out)
@@ -59,14 +73,14 @@ static void look_at_opening(sink *s)
     s->contended = o->contended;
     if (o->failure || take_over(s, &o->out) < 0) {
         io_error(&err, o->failure ? o->failure : errno, o->name ? "cannot write '%s'" : "cannot write to %s", s->name);
-        broken(s, MPP_S_ERROR, &err);
+        break_sink(s, MPP_S_ERROR, &err);
     }
     errand_end(&s->errand);
 }
 
 int sink_open_stdout(sink *s, mpp_error *err)
 {
-    init(s, "standard output");
+    init_sink(s, "standard output");
     if (io_type(STDOUT_FILENO) == S_IFREG)
         return begin_opening(s, NULL, err);
     if (io_open(&s->out, STDOUT_FILENO, IO_WRITE) < 0 || take_over(s, &(io){s->out.fd, s->out.kind}) < 0)
@@ -76,7 +90,7 @@ int sink_open_stdout(sink *s, mpp_error *err)
 
 int sink_open_file(sink *s, const char *name, mpp_error *err)
 {
-    init(s, name);
+    init_sink(s, name);
     return begin_opening(s, name, err);
 }
 
@@ -100,13 +114,13 @@ void sink_settle(sink *sinks, unsigned n)
         if (sinks[i].state != SINK_OPEN || !sinks[i].contended || shared(sinks, n, &sinks[i]))
             continue;
         io_error(&err, 0, "'%s' is being written by another process; each needs an output of its own", sinks[i].name);
-        broken(&sinks[i], MPP_S_ERROR, &err);
+        break_sink(&sinks[i], MPP_S_ERROR, &err);
     }
 }
 
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err)
 {
-    init(s, argv ? argv[0] : shell);
+    init_sink(s, argv ? argv[0] : shell);
     int spawned = argv ? command_spawn(&s->command, argv, COMMAND_WRITE, NULL, err)
                        : command_shell(&s->command, shell, COMMAND_WRITE, NULL, err);
     if (spawned < 0)
@@ -161,25 +175,11 @@ unsigned char *sink_stage(sink *s, size_t n)
     return at;
 }
 
-static void drop(sink *s)
-{
-    s->lent_left = 0;
-    s->staged_at = s->staged_have = 0;
-}
-
-static void broken(sink *s, int status, const mpp_error *err)
-{
-    s->state = SINK_BROKEN;
-    s->status = status;
-    s->error = *err;
-    drop(s);
-}
-
-static void command_failed(sink *s)
+static void break_by_command(sink *s)
 {
     mpp_error err = {.status = MPP_S_ERROR};
     command_status_text(&s->command, err.text, sizeof err.text);
-    broken(s, command_failure(&s->command), &err);
+    break_sink(s, command_failure(&s->command), &err);
 }
 
 static bool reader_gone(const sink *s)
@@ -188,17 +188,17 @@ static bool reader_gone(const sink *s)
     return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
 }
 
-static void closed(sink *s)
+static void close_by_reader(sink *s)
 {
     s->state = SINK_CLOSED_BY_READER;
     drop(s);
 }
 
-static void cannot_write(sink *s, int failure)
+static void break_by_write(sink *s, int failure)
 {
     mpp_error err;
     io_error(&err, failure, "cannot write to %s", s->name);
-    broken(s, MPP_S_ERROR, &err);
+    break_sink(s, MPP_S_ERROR, &err);
 }
 
 /* What the thread behind a pump met. */
@@ -208,9 +208,9 @@ static void look_at_pump(sink *s)
     if (!pump_through(s->pump, &failure) || failure == 0)
         return;
     if (failure == EPIPE)
-        closed(s);
+        close_by_reader(s);
     else
-        cannot_write(s, failure);
+        break_by_write(s, failure);
 }
 
 void sink_look(sink *s, const ok_list *ok)
@@ -232,22 +232,22 @@ void sink_look(sink *s, const ok_list *ok)
             s->linger_until = mpp_now() + LINGER_MS * INT64_C(1000000);
         if (command_reap(&s->command)) {
             if (!command_ok(&s->command, ok)) {
-                command_failed(s);
+                break_by_command(s);
             } else {
-                closed(s);
+                close_by_reader(s);
             }
         } else if (s->linger_until && mpp_now() >= s->linger_until) {
-            closed(s); /* it closed its stdin and goes on: that is enough */
+            close_by_reader(s); /* it closed its stdin and goes on: that is enough */
         }
         return;
     }
     if (s->pump)
         look_at_pump(s);
     if (s->state == SINK_OPEN && reader_gone(s))
-        closed(s);
+        close_by_reader(s);
 }
 
-static void write_failed(sink *s, const ok_list *ok)
+static void take_write_failure(sink *s, const ok_list *ok)
 {
     mpp_error err;
     if (errno == EPIPE) {
@@ -255,13 +255,13 @@ static void write_failed(sink *s, const ok_list *ok)
         return;
     }
     if (errno != EFAULT) {
-        cannot_write(s, errno);
+        break_by_write(s, errno);
         return;
     }
     /* the kernel met the end of a truncated segment before we did */
     io_error(&err, 0, "the mesh's segment was truncated under us");
     err.status = MPP_S_CORRUPT;
-    broken(s, (int)err.status, &err);
+    break_sink(s, (int)err.status, &err);
 }
 
 /* One piece.  false: it is not through. */
@@ -270,7 +270,7 @@ static bool write_piece(sink *s, const unsigned char *data, size_t n, size_t *wr
     ssize_t got = io_write(&s->out, data, n);
     *written = got > 0 ? (size_t)got : 0;
     if (got < 0 && errno != EAGAIN)
-        write_failed(s, ok);
+        take_write_failure(s, ok);
     return (size_t)*written == n;
 }
 
@@ -326,7 +326,7 @@ static bool finish_command(sink *s, const ok_list *ok)
     if (!command_reap(&s->command))
         return false;
     if (s->state != SINK_BROKEN && !command_ok(&s->command, ok))
-        command_failed(s);
+        break_by_command(s);
     command_close(&s->command);
     return true;
 }
@@ -337,7 +337,7 @@ bool sink_finish(sink *s, const ok_list *ok)
     if ((s->pump && !finish_pump(s)) || (s->has_command && !finish_command(s, ok)))
         return false;
     if (io_close(&s->out) < 0 && s->state == SINK_OPEN)
-        cannot_write(s, errno);
+        break_by_write(s, errno);
     sink_free(s);
     return true;
 }

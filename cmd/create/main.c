@@ -93,7 +93,7 @@ static void choose_job(request *r, job chosen)
     r->job = chosen;
 }
 
-static void take(void *arg, const cli_option *option, const char *value)
+static void take_option(void *arg, const cli_option *option, const char *value)
 {
     static const char *const endian[] = {"u32le", "u32be", NULL};
     static const char *const buffers[] = {"bounded", "ring", "latest", "mailbox", NULL}; /* as mpp_buffer_kind */
@@ -268,7 +268,7 @@ int main(int argc, char **argv)
     bool mute = fcntl(STDOUT_FILENO, F_GETFD) < 0;
     signal(SIGXFSZ, SIG_IGN); /* the call that met the limit says so */
     io_standard();            /* or the segment would take its place */
-    cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take, &r, &rest);
+    cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take_option, &r, &rest);
     check_operands(&r, &rest);
     if (mute && r.job == CREATE) {
         cli_warn("standard output is closed: nobody would learn the mesh's id");

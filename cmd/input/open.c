@@ -100,7 +100,7 @@ static input_outcome start_filter(input *in, const char *name, int from, mpp_err
     return INPUT_OPENED;
 }
 
-static input_outcome ask(input *in, const item *it, int given, mpp_error *err)
+static input_outcome ask_reader(input *in, const item *it, int given, mpp_error *err)
 {
     const char *name = given < 0 ? it->name : standard_input;
     const size_t which = (size_t)(it - in->items);
@@ -121,7 +121,7 @@ static input_outcome open_stdin(input *in, const item *it, mpp_error *err)
         in->piece = (input_piece){.io = file, .left = -1, .name = standard_input};
         return INPUT_OPENED;
     }
-    const input_outcome outcome = ask(in, it, STDIN_FILENO, err);
+    const input_outcome outcome = ask_reader(in, it, STDIN_FILENO, err);
     if (outcome == INPUT_OPENING && !S_ISREG(in->stdin_mode))
         io_close(&file); /* so that its writer sees when the reader has gone */
     return outcome;

@@ -29,7 +29,7 @@ typedef union control {
     char room[CMSG_SPACE(sizeof(int))];
 } control;
 
-static int say(int to, const void *data, size_t n, int fd)
+static int send_message(int to, const void *data, size_t n, int fd)
 {
     control c = {0};
     struct iovec part = {(void *)data, n};
@@ -48,7 +48,7 @@ static int say(int to, const void *data, size_t n, int fd)
 
 /* A whole message: its length; -1 with errno, EMFILE where there was no room for its descriptor.
  * *fd: -1 where none came. */
-static ssize_t hear(int from, void *data, size_t n, int *fd, int flags)
+static ssize_t receive_message(int from, void *data, size_t n, int *fd, int flags)
 {
     control c = {0};
     struct iovec part = {data, n};
@@ -112,14 +112,14 @@ static void copy(reader_file *f, int to, answer *a)
 /* What could not even be told ends the reader: that is told by its socket. */
 static void answer_without(const answer *a)
 {
-    if (say(SOCKET, a, sizeof *a, -1) < 0)
+    if (send_message(SOCKET, a, sizeof *a, -1) < 0)
         _exit(1);
 }
 
 /* A descriptor may be one too many, for the user's or the system's limit.  false: then that is the answer. */
 static bool answer_with(answer *a, int fd)
 {
-    if (say(SOCKET, a, sizeof *a, fd) == 0)
+    if (send_message(SOCKET, a, sizeof *a, fd) == 0)
         return true;
     a->failed = true;
     io_error(&a->err, errno, "cannot hand over what was opened");
@@ -186,7 +186,7 @@ static _Noreturn void serve(int fd, pid_t parent, reader_open open_input, const 
     if (getppid() != parent || io_dup(fd, SOCKET, O_CLOEXEC) < 0)
         _exit(1);
     closefrom(SOCKET + 1);
-    while (hear(SOCKET, &which, sizeof which, &given, 0) == sizeof which)
+    while (receive_message(SOCKET, &which, sizeof which, &given, 0) == sizeof which)
         answer_request(open_input, arg, which, given);
     _exit(0);
 }
@@ -216,7 +216,7 @@ static void reap(reader *r)
         r->pid = 0;
 }
 
-static int start(reader *r, reader_open open_input, const void *arg)
+static int start_reader(reader *r, reader_open open_input, const void *arg)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -247,11 +247,11 @@ int reader_ask(reader *r, reader_open open_input, const void *arg, size_t which,
                mpp_error *err)
 {
     reader_stop(r);
-    if (r->fd < 0 && start(r, open_input, arg) < 0)
+    if (r->fd < 0 && start_reader(r, open_input, arg) < 0)
         return io_error(err, errno, "cannot open '%s', for lack of a process that does it", name);
     r->name = name;
     r->busy = true;
-    if (say(r->fd, &which, sizeof which, given) == 0)
+    if (send_message(r->fd, &which, sizeof which, given) == 0)
         return 0;
     const int failure = errno;
     reader_end(r);
@@ -264,7 +264,7 @@ int reader_answer(reader *r, reader_file *f, mpp_error *err)
 {
     answer a = {0};
     int fd;
-    const ssize_t n = hear(r->fd, &a, sizeof a, &fd, MSG_DONTWAIT);
+    const ssize_t n = receive_message(r->fd, &a, sizeof a, &fd, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN)
         return 0;
     r->busy = false;
@@ -296,7 +296,7 @@ int reader_ended(reader *r, int64_t *missing, mpp_error *err)
     *missing = 0;
     if (!r->feeds)
         return 0;
-    const ssize_t n = hear(r->fd, &a, sizeof a, &fd, MSG_DONTWAIT);
+    const ssize_t n = receive_message(r->fd, &a, sizeof a, &fd, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN)
         return 1;
     r->feeds = false;

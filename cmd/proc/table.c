@@ -23,7 +23,7 @@ static int64_t time_spent(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-static bool add(void **array, unsigned *n, size_t size, const void *element)
+static bool add_element(void **array, unsigned *n, size_t size, const void *element)
 {
     if ((*n & (*n - 1)) == 0) { /* full at every power of two */
         void *more = realloc(*array, (*n ? 2 * (size_t)*n : 1) * size);
@@ -47,7 +47,7 @@ static void add_end(proc_table *t, int directory, const char *link, const proc_e
         return;
     end.reads = st.st_mode & S_IRUSR;
     end.writes = st.st_mode & S_IWUSR;
-    add((void **)&t->ends, &t->n_ends, sizeof end, &end);
+    add_element((void **)&t->ends, &t->n_ends, sizeof end, &end);
 }
 
 /* What pipes may not have for a path: it is not worth to look closer. */
@@ -74,7 +74,7 @@ static void take_end(proc_table *t, int directory, const char *link, pid_t pid)
     } else if (!is_no_pipe(path)) {
         proc_named named = {.pid = pid, .fd = atoi(link)};
         set_name(named.name, sizeof named.name, path);
-        add((void **)&t->named, &t->n_named, sizeof named, &named);
+        add_element((void **)&t->named, &t->n_named, sizeof named, &named);
     }
 }
 
@@ -168,10 +168,10 @@ bool proc_table_take(proc_table *t)
         if (time_spent() >= until) {
             t->unseen++;
         } else if (proc_look(r.pid, &p)) {
-            add((void **)&t->all, &t->n_all, sizeof p, &p);
+            add_element((void **)&t->all, &t->n_all, sizeof p, &p);
             t->unseen += p.execs;
             if (!p.execs && take_first(t, &r))
-                add((void **)&rests, &n_rests, sizeof r, &r);
+                add_element((void **)&rests, &n_rests, sizeof r, &r);
         }
     }
     closedir(d);
@@ -192,7 +192,7 @@ void proc_table_free(proc_table *t)
 
 /* ---- looking for a pipe ------------------------------------------------------------------------- */
 
-static void ask(proc_table *t, proc_named *named)
+static void ask_named(proc_table *t, proc_named *named)
 {
     char link[64];
     const proc_target pipe = proc_target_of(named->pid, named->fd);
@@ -210,7 +210,7 @@ static void ask_all(proc_table *t, const char *name, pid_t pid)
     for (unsigned i = 0; i < t->n_named && asked < ASKED_MAX; i++) {
         proc_named *n = &t->named[i];
         if (!n->asked && (name ? strcmp(n->name, name) == 0 : n->pid == pid)) {
-            ask(t, n);
+            ask_named(t, n);
             asked++;
         }
     }

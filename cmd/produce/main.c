@@ -18,7 +18,7 @@ static const cli_tool tool = {
 
 /* ---- what is asked for -------------------------------------------------------------------------- */
 
-static void take(void *arg, const cli_option *option, const char *value)
+static void take_option(void *arg, const cli_option *option, const char *value)
 {
     static const char *const by[] = {"files", "bytes", NULL};
     request *r = arg;
@@ -272,7 +272,7 @@ int main(int argc, char **argv)
 {
     job j = {.who = PARTICIPANT_INIT(PRODUCER, &tool), .asked = {.who = &j.who, .runs = 1}};
     io_standard();
-    cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take, &j.asked, &j.who.rest);
+    cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take_option, &j.asked, &j.who.rest);
     participant_open(&j.who, "source");
     make_lines(&j);
     if (participant_fork(&j.who)) {

@@ -31,7 +31,7 @@ static void wait_for_something(job *j)
         if (l->need == NEED_INPUT || l->need == NEED_READER) {
             const int fd = l->need == NEED_INPUT ? l->piece->io.fd : input_fd(l->in);
             set[n] = (struct pollfd){.fd = fd, .events = POLLIN};
-            participant_first(set, n++, activity != MPP_READING_INPUT);
+            participant_put_first(set, n++, activity != MPP_READING_INPUT);
             activity = MPP_READING_INPUT;
         } else if (l->need == NEED_COMMAND) {
             activity = activity == MPP_COMPUTING ? MPP_WAITING_COMMAND : activity;
@@ -67,12 +67,12 @@ void produce(job *j)
         const int sig = participant_signal(w);
         if (sig) {
             signals_forward(sig);
-            participant_interrupted(w, sig);
+            participant_interrupt(w, sig);
             return;
         }
         mpp_outcome outcome = mpp_service(w->producer);
         if (outcome == MPP_GONE) {
-            participant_gone(w);
+            participant_take_cause(w);
             return;
         }
         bool moved = false;

@@ -102,7 +102,7 @@ static bool reap_piece(job *j, line *l)
     return false;
 }
 
-static bool read_failed(job *j, line *l, const mpp_error *err)
+static bool fail_read(job *j, line *l, const mpp_error *err)
 {
     if (err->os_error == EAGAIN)
         l->need = NEED_INPUT;
@@ -135,7 +135,7 @@ static bool read_piece(job *j, line *l)
         l->need = NEED_SPACE;
         return false;
     case MPP_ERROR:
-        return read_failed(j, l, &err);
+        return fail_read(j, l, &err);
     case MPP_CLOSED:
     case MPP_GONE:
         break;

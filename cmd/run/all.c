@@ -31,7 +31,7 @@ bool all_tell(void)
     return !told_of_mesh || !atomic_flag_test_and_set(told_of_mesh);
 }
 
-static void tell(const pid_t *pids, unsigned n, int sig)
+static void signal_all(const pid_t *pids, unsigned n, int sig)
 {
     for (unsigned i = 0; i < n; i++)
         if (pids[i] > 0)
@@ -45,7 +45,7 @@ static bool learned(int code)
 }
 
 /* Worker i is no more; remember how the first one failed, rather one that failed by itself. */
-static void ended(pid_t *pids, unsigned n, unsigned i, int how, int *status, all_known *known, void *arg)
+static void take_end(pid_t *pids, unsigned n, unsigned i, int how, int *status, all_known *known, void *arg)
 {
     pid_t pid = pids[i];
     pids[i] = 0;
@@ -56,7 +56,7 @@ static void ended(pid_t *pids, unsigned n, unsigned i, int how, int *status, all
     if (WIFSIGNALED(how) && !signals_caught())
         cli_warn("process %d was killed by signal %d (%s)", (int)pid, WTERMSIG(how), strsignal(WTERMSIG(how)));
     if (!known(arg, i, WIFSIGNALED(how)))
-        tell(pids, n, SIGTERM); /* it never got as far as the mesh, so the others would not learn of it */
+        signal_all(pids, n, SIGTERM); /* it never got as far as the mesh, so the others would not learn of it */
 }
 
 static bool any_left(const pid_t *pids, unsigned n)
@@ -75,12 +75,12 @@ static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, vo
     while (true) {
         int sig = signals_caught(); /* before we look: what comes later wakes us */
         if (told != signals_times())
-            tell(pids, n, sig);
+            signal_all(pids, n, sig);
         told = signals_times();
         for (unsigned i = 0; i < n; i++) {
             int how;
             if (pids[i] > 0 && waitpid(pids[i], &how, WNOHANG) == pids[i])
-                ended(pids, n, i, how, status, known, arg);
+                take_end(pids, n, i, how, status, known, arg);
         }
         if (!any_left(pids, n))
             return;
@@ -119,7 +119,7 @@ int all_fork(unsigned n, int *status, all_known *known, void *arg)
             io_error(&err, errno, "cannot start process %u of %u", i + 1, n);
             cli_warn("%s", err.text);
             *status = MPP_S_ERROR;
-            tell(pids, n, SIGTERM);
+            signal_all(pids, n, SIGTERM);
             break;
         }
     }

@@ -275,7 +275,7 @@ void participant_fail_text(participant *p, mpp_status status, const char *format
     participant_fail(p, (int)status, &err);
 }
 
-void participant_interrupted(participant *p, int sig)
+void participant_interrupt(participant *p, int sig)
 {
     mpp_error err = {.status = MPP_S_FAILED, .final = true};
     p->signal = sig;
@@ -283,7 +283,7 @@ void participant_interrupted(participant *p, int sig)
     participant_fail(p, 128 + sig, &err);
 }
 
-void participant_gone(participant *p)
+void participant_take_cause(participant *p)
 {
     if (p->failed || !cause_of(p, &p->error))
         return;

@@ -76,9 +76,9 @@ void participant_fail(participant *p, int status, const mpp_error *err);
 __attribute__((format(printf, 3, 4))) void participant_fail_text(participant *p, mpp_status status, const char *format,
                                                                  ...);
 /* We end by a signal: nobody else is expected any more. */
-void participant_interrupted(participant *p, int sig);
+void participant_interrupt(participant *p, int sig);
 /* The mesh has failed, and what is its cause is ours to report. */
-void participant_gone(participant *p);
+void participant_take_cause(participant *p);
 
 /* The end: what went wrong, and --summary. */
 void participant_report(participant *p, const summary_stream *streams);
@@ -90,7 +90,7 @@ static inline int64_t participant_earlier(int64_t a, int64_t b)
 }
 
 /* What the activity that mpp_wait() publishes is about comes first. */
-static inline void participant_first(struct pollfd *set, unsigned at, bool first)
+static inline void participant_put_first(struct pollfd *set, unsigned at, bool first)
 {
     const struct pollfd was = set[0];
     if (first) {

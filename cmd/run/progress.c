@@ -134,7 +134,7 @@ void progress_end(progress *p, uint64_t records, uint64_t bytes)
 
 /* ---- --summary ----------------------------------------------------------------------------------- */
 
-static json_t *count(uint64_t n)
+static json_t *count_or_null(uint64_t n)
 {
     return n == UINT64_MAX ? json_null() : json_integer((json_int_t)n);
 }
@@ -151,8 +151,8 @@ static json_t *streams(const summary *s)
     for (unsigned i = 0; i < s->n_streams; i++) {
         const summary_stream *t = &s->streams[i];
         json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", utf8_json(t->name), "records",
-                                              count(t->records), "bytes", count(t->bytes), "no_key", count(t->no_key),
-                                              "dropped", count(t->dropped)));
+                                              count_or_null(t->records), "bytes", count_or_null(t->bytes), "no_key",
+                                              count_or_null(t->no_key), "dropped", count_or_null(t->dropped)));
     }
     return list;
 }
@@ -193,7 +193,7 @@ static int append_line(const appending *a)
     return written < 0 ? written : closed;
 }
 
-static void append(const errand *self, void *arg)
+static void append_summary(const errand *self, void *arg)
 {
     appending *a = arg;
     (void)self;
@@ -215,7 +215,7 @@ static int append_in_time(const char *file, char *json)
     if (a) {
         *a = (appending){.failure = ETIMEDOUT, .line = json};
         strcpy(a->file, file);
-        e = errand_begin(append, appending_free, a);
+        e = errand_begin(append_summary, appending_free, a);
     }
     if (!e) {
         const int failure = errno;
@@ -224,14 +224,14 @@ static int append_in_time(const char *file, char *json)
         errno = failure;
         return -1;
     }
-    const int failure = message_awaited(e) ? a->failure : ETIMEDOUT;
+    const int failure = message_await(e) ? a->failure : ETIMEDOUT;
     errand_end(&e);
     errno = failure;
     return failure ? -1 : 0;
 }
 
 /* Takes the line.  0, or -1 with errno. */
-static int say(char *json)
+static int say_summary(char *json)
 {
     const bool written = message_write(json, strlen(json));
     const int failure = errno;
@@ -245,7 +245,7 @@ int summary_write(const summary *s, const char *file, mpp_error *err)
     char *json = summary_line(s);
     if (!json)
         return io_error(err, ENOMEM, "cannot make the summary");
-    if ((file ? append_in_time(file, json) : say(json)) < 0)
+    if ((file ? append_in_time(file, json) : say_summary(json)) < 0)
         return io_error(err, errno, "cannot write the summary to '%s'", file ? file : "standard error");
     return 0;
 }

@@ -136,8 +136,8 @@ bool stat_buffers_has(const mpp_snapshot *s, const mpp_channel *c)
     return s->n_shares > 0 && c->lane < s->n_streams && s->streams[c->lane].buffer != MPP_BOUNDED;
 }
 
-static void print(const table *t, const stat_mesh *m, const void **rows, size_t n, size_t most, table_order *worse,
-                  FILE *out)
+static void print_rows(const table *t, const stat_mesh *m, const void **rows, size_t n, size_t most, table_order *worse,
+                       FILE *out)
 {
     const size_t shown = table_cut(rows, n, most, worse);
     if (n == 0 || t->n_shown == 0)
@@ -155,11 +155,11 @@ void stat_buffers_print(const stat_mesh *m, size_t most, bool read, FILE *out)
     size_t n = 0;
     for (unsigned i = 0; i < s->n_shares; i++)
         rows[n++] = &s->shares[i];
-    print(&shares, m, rows, n, most, worse_share, out);
+    print_rows(&shares, m, rows, n, most, worse_share, out);
     n = 0;
     for (unsigned i = 0; read && i < s->n_channels; i++)
         if (stat_buffers_has(s, &s->channels[i]))
             rows[n++] = &s->channels[i];
-    print(&readers, m, rows, n, most, worse_reader, out);
+    print_rows(&readers, m, rows, n, most, worse_reader, out);
     free(rows);
 }

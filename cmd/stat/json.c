@@ -246,7 +246,7 @@ static void set_detail(json_t *o, const stat_mesh *m)
 }
 
 /* Prints {"schema": 1, name: value}. */
-static void print(const char *name, json_t *value, FILE *out)
+static void print_document(const char *name, json_t *value, FILE *out)
 {
     json_t *o = json_object();
     value_set(o, "schema", value_number(JSON_SCHEMA));
@@ -267,7 +267,7 @@ void stat_json_list(const stat_summary *list, size_t n, FILE *out)
         set_mesh(o, &list[i]);
         value_append(meshes, o);
     }
-    print("meshes", meshes, out);
+    print_document("meshes", meshes, out);
 }
 
 static double rate_of(const stat_mesh *m)
@@ -292,7 +292,7 @@ void stat_json_mesh(const stat_mesh *m, FILE *out)
     summary.rate = rate_of(m);
     set_mesh(o, &summary);
     set_detail(o, m);
-    print("mesh", o, out);
+    print_document("mesh", o, out);
 }
 
 void stat_json_why(const stat_why *list, size_t n, FILE *out)
@@ -306,7 +306,7 @@ void stat_json_why(const stat_why *list, size_t n, FILE *out)
         value_set(o, "unseen", value_number(list[i].verdict ? list[i].verdict->unseen : 0));
         value_append(meshes, o);
     }
-    print("meshes", meshes, out);
+    print_document("meshes", meshes, out);
 }
 
 void stat_json_gone(const char *id, const mpp_error *e, FILE *out)
@@ -314,5 +314,5 @@ void stat_json_gone(const char *id, const mpp_error *e, FILE *out)
     json_t *o = json_object();
     value_set(o, "id", utf8_json(id));
     value_set(o, "error", error(e));
-    print("mesh", o, out);
+    print_document("mesh", o, out);
 }

@@ -37,7 +37,7 @@ static int64_t interval_ns(const cli_option *option, const char *value)
     return ns;
 }
 
-static void take(void *arg, const cli_option *option, const char *value)
+static void take_option(void *arg, const cli_option *option, const char *value)
 {
     stat_request *r = arg;
     switch (option->id) {
@@ -120,7 +120,7 @@ static void print_where(const stat_request *r)
 
 /* ---- once, or again and again ------------------------------------------------------------------- */
 
-static void look(stat_view *v)
+static void look_or_die(stat_view *v)
 {
     mpp_error error;
     if (stat_view_look(v, false, &error) < 0)
@@ -133,10 +133,10 @@ static void show_once(stat_view *v, const stat_request *r)
     stat_page page = {.out = stdout, .all = r->all};
     stat_page_measure(&page);
     page.height = 0;
-    look(v);
+    look_or_die(v);
     if (stat_view_wants_glance(v)) {
         stat_watch_pause(STAT_GLANCE_NS);
-        look(v);
+        look_or_die(v);
     }
     stat_view_show(v, &page);
 }
@@ -148,7 +148,7 @@ int main(int argc, char **argv)
     mpp_status status = MPP_S_DONE;
     setlocale(LC_CTYPE, "");
     signal(SIGXFSZ, SIG_IGN); /* the call that met the limit says so */
-    cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take, &r, &rest);
+    cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take_option, &r, &rest);
     check(&r, &rest);
     if (r.where)
         print_where(&r);

@@ -22,7 +22,7 @@ static side divide(unsigned n, unsigned room)
 }
 
 /* "17", or "16-19". */
-static void label(char *out, const side *s, unsigned place)
+static void label_side(char *out, const side *s, unsigned place)
 {
     const unsigned first = place * s->each, end = first + s->each < s->n ? first + s->each : s->n;
     if (end - first > 1)
@@ -36,7 +36,7 @@ static int label_width(const side *s)
     size_t width = 0;
     for (unsigned i = 0; i < s->places; i++) {
         char text[LABEL_MAX];
-        label(text, s, i);
+        label_side(text, s, i);
         width = strlen(text) > width ? strlen(text) : width;
     }
     return (int)width;
@@ -104,7 +104,7 @@ static void print_row(const matrix *m, unsigned row, int width, FILE *out)
     unsigned n = m->consumers.places;
     while (n > 0 && m->cells[row][n - 1] == ' ')
         n--;
-    label(text, &m->producers, row);
+    label_side(text, &m->producers, row);
     fprintf(out, "%*s%s%.*s\n", width, text, n ? " " : "", (int)n, m->cells[row]);
 }
 

@@ -26,7 +26,7 @@ static bool is_shown(const table *t, const column *c)
     return false;
 }
 
-static bool show(table *t, const char *name, size_t len)
+static bool show_column(table *t, const char *name, size_t len)
 {
     char key[TEXT_CELL];
     if (len >= sizeof key)
@@ -53,7 +53,7 @@ static _Noreturn void no_column(table *const *tables, size_t n, const char *name
 static bool show_in_any(table *const *tables, size_t n, const char *name, size_t len)
 {
     for (size_t t = 0; t < n; t++)
-        if (show(tables[t], name, len))
+        if (show_column(tables[t], name, len))
             return true;
     return false;
 }
@@ -111,7 +111,7 @@ static int column_width(const column *c, const void *context, const void *const 
 }
 
 /* One cell: the last one of a line is not padded, so that lines have no trailing blanks. */
-static void put(const table *t, unsigned i, int width, const char *text, FILE *out)
+static void put_cell(const table *t, unsigned i, int width, const char *text, FILE *out)
 {
     int pad = width - text_width(text);
     bool last = i + 1 == t->n_shown;
@@ -130,12 +130,12 @@ void table_print(const table *t, const void *context, const void *const *rows, s
         width[i] = column_width(t->shown[i], context, rows, n);
     for (unsigned i = 0; i < t->n_shown; i++) {
         heading(text, t->shown[i]);
-        put(t, i, width[i], text, out);
+        put_cell(t, i, width[i], text, out);
     }
     for (size_t r = 0; r < n; r++)
         for (unsigned i = 0; i < t->n_shown; i++) {
             cell(text, t->shown[i], context, rows[r]);
-            put(t, i, width[i], text, out);
+            put_cell(t, i, width[i], text, out);
         }
 }
 

@@ -30,7 +30,7 @@ static void await_room(void)
 
 /* One write(2), where the reader keeps up: a frame that comes in pieces flickers.  A reader that has gone has seen
  * enough. */
-static void put(const char *text, size_t n)
+static void put_text(const char *text, size_t n)
 {
     while (n > 0) {
         const ssize_t k = write(STDOUT_FILENO, text, n);
@@ -156,15 +156,15 @@ static void draw(const stat_view *v, const stat_request *r)
     fit(view.text, &page, frame.file);
     fputs(clear_below, frame.file);
     memory_close(&frame);
-    put(frame.text, frame.size);
+    put_text(frame.text, frame.size);
     free(view.text);
     free(frame.text);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
-static void append(const stat_view *v, const stat_request *r, void (*show)(const stat_view *v, const stat_page *page),
-                   bool first)
+static void append_block(const stat_view *v, const stat_request *r,
+                         void (*show)(const stat_view *v, const stat_page *page), bool first)
 {
     memory block;
     memory_open(&block);
@@ -175,7 +175,7 @@ static void append(const stat_view *v, const stat_request *r, void (*show)(const
         putc('\n', block.file);
     show(v, &page);
     memory_close(&block);
-    put(block.text, block.size);
+    put_text(block.text, block.size);
     free(block.text);
 }
 
@@ -213,13 +213,13 @@ static int64_t next(int64_t due, int64_t interval)
 }
 
 /* The mesh has gone after it was seen, or something is wrong. */
-static void end(const stat_view *v, const stat_request *r, const mpp_error *error, bool first)
+static void end_watch(const stat_view *v, const stat_request *r, const mpp_error *error, bool first)
 {
     const bool drawn = on_screen;
     leave_screen();
     if (error->status != MPP_S_NO_MESH || first)
         cli_die(error);
-    append(v, r, stat_view_show_gone, drawn);
+    append_block(v, r, stat_view_show_gone, drawn);
 }
 
 static void prepare(bool screen)
@@ -258,7 +258,7 @@ void stat_watch(stat_view *v, const stat_request *r)
     }
     for (bool first = true;; first = false) {
         if (stat_view_look(v, false, &error) < 0) {
-            end(v, r, &error, first);
+            end_watch(v, r, &error, first);
             return;
         }
         due = first ? mpp_now() + r->interval_ns : next(due, r->interval_ns);
@@ -267,7 +267,7 @@ void stat_watch(stat_view *v, const stat_request *r)
             if (screen)
                 draw(v, r);
             else
-                append(v, r, stat_view_show, first);
+                append_block(v, r, stat_view_show, first);
         } while (!sleep_until(due));
     }
 }

@@ -21,7 +21,7 @@ static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_cha
            s->lanes < s->n_streams && graph_age(s, consumer) >= graph_patience(g);
 }
 
-static void lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mpp_participant *consumer)
+static void end_at_lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mpp_participant *consumer)
 {
     proc self;
     const bool seen = proc_look(consumer->pid, &self);
@@ -34,7 +34,7 @@ static void lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mp
     graph_end(n, r);
 }
 
-static void waits_for_space(why_graph *g, why_node *n)
+static void follow_space(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
     const mpp_participant *p = n->participant;
@@ -50,7 +50,7 @@ static void waits_for_space(why_graph *g, why_node *n)
         snprintf(n->edge, sizeof n->edge, "waits for space on %u->%u (%.16s of %.16s unread)", ch->producer,
                  ch->consumer, fill, size);
         if (unread_mate(g, s, ch, peer))
-            lane_mate(g, n, ch, peer);
+            end_at_lane_mate(g, n, ch, peer);
         to_peer(g, n, peer);
     }
 }
@@ -63,7 +63,7 @@ static bool awaits(const mpp_snapshot *s, const mpp_channel *ch, const mpp_parti
            here->pid == consumer->pid && here->doing == consumer->doing;
 }
 
-static void waits_for_data(why_graph *g, why_node *n)
+static void follow_data(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
     bool needs = false, awaited[MPP_PARTICIPANTS_MAX] = {false};
@@ -85,7 +85,7 @@ static void waits_for_data(why_graph *g, why_node *n)
             to_peer(g, n, graph_slot(s, ch->lane, 'p', last));
     }
     if (behind_another && (needs || n->edges.n == 0))
-        lane_mate(g, n, behind_another, n->participant);
+        end_at_lane_mate(g, n, behind_another, n->participant);
     if (producers == 1)
         snprintf(n->edge, sizeof n->edge, "waits for data of producer %u", last);
     else
@@ -93,7 +93,7 @@ static void waits_for_data(why_graph *g, why_node *n)
 }
 
 /* One for all of a mesh. */
-static why_root *idle(why_graph *g, why_node *n)
+static why_root *idle_root(why_graph *g, why_node *n)
 {
     for (unsigned i = 0; i < graph_n_roots(g); i++) {
         why_root *r = graph_root(g, i);
@@ -104,7 +104,7 @@ static why_root *idle(why_graph *g, why_node *n)
 }
 
 /* Nobody asks: nobody has come, or who has come cannot; else who is there may ask later. */
-static void waits_for_start(why_graph *g, why_node *n)
+static void follow_start(why_graph *g, why_node *n)
 {
     const mpp_snapshot *s = n->mesh;
     snprintf(n->edge, sizeof n->edge, "waits to be asked");
@@ -114,10 +114,10 @@ static void waits_for_start(why_graph *g, why_node *n)
             to_peer(g, n, consumer);
     }
     if (n->edges.n == 0)
-        graph_end(n, idle(g, n));
+        graph_end(n, idle_root(g, n));
 }
 
-static void waits_for_peers(why_graph *g, why_node *n)
+static void follow_peers(why_graph *g, why_node *n)
 {
     snprintf(n->edge, sizeof n->edge, "waits for everybody to attach (--barrier)");
     for (unsigned i = 0; i < n->mesh->n_participants; i++)
@@ -125,7 +125,7 @@ static void waits_for_peers(why_graph *g, why_node *n)
             to_peer(g, n, &n->mesh->participants[i]);
 }
 
-static void waits_for_command(why_graph *g, why_node *n)
+static void follow_command(why_graph *g, why_node *n)
 {
     static const proc_target no_pipe = {.kind = PROC_NOTHING};
     proc command;
@@ -140,11 +140,11 @@ static void waits_for_command(why_graph *g, why_node *n)
 }
 
 /* It says that it works.  What it does outside of the mesh nobody knows; that it gets on is looked at. */
-static void works(why_graph *g, why_node *n, const proc *self)
+static void end_at_work(why_graph *g, why_node *n, const proc *self)
 {
     snprintf(n->edge, sizeof n->edge, "works, and gets nowhere");
     why_root *r = graph_root_for(g, n->participant->role == 'p' ? WHY_INPUT : WHY_DOWNSTREAM, n, self);
-    r->served = pipes_does(r->detail, sizeof r->detail, self, proc_waits(self->pid));
+    r->served = pipes_say_deed(r->detail, sizeof r->detail, self, proc_waits(self->pid));
     r->look = true;
     r->work = proc_has_done(self->pid);
     graph_end(n, r);
@@ -156,23 +156,23 @@ static void from_live(why_graph *g, why_node *n)
     proc self = {.pid = p->pid};
     const bool seen = proc_look(p->pid, &self); /* or it has just left, or /proc does not show it */
     if (self.state == 'T' || self.state == 't') {
-        pipes_held_still(g, n, &self);
+        pipes_end_at_held(g, n, &self);
         return;
     }
     if (n->waited_ns < graph_patience(g) || (!seen && p->pid > 0 && proc_readable()))
         return;
     switch (p->doing) {
     case MPP_WAITING_SPACE:
-        waits_for_space(g, n);
+        follow_space(g, n);
         break;
     case MPP_WAITING_DATA:
-        waits_for_data(g, n);
+        follow_data(g, n);
         break;
     case MPP_WAITING_START:
-        waits_for_start(g, n);
+        follow_start(g, n);
         break;
     case MPP_WAITING_PEERS:
-        waits_for_peers(g, n);
+        follow_peers(g, n);
         break;
     case MPP_READING_INPUT:
         pipes_from(g, n, TO_WRITE);
@@ -181,11 +181,11 @@ static void from_live(why_graph *g, why_node *n)
         pipes_from(g, n, TO_READ);
         break;
     case MPP_WAITING_COMMAND:
-        waits_for_command(g, n);
+        follow_command(g, n);
         break;
     default:
         if (seen)
-            works(g, n, &self);
+            end_at_work(g, n, &self);
     }
 }
 

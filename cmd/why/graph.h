@@ -2,7 +2,8 @@
  *
  * A node is a participant of some mesh, or a process that is to read, to write, or to end.  What each waits for
  * gives the edges: any of them will do (who waits for data of any producer, or for any who holds a pipe), or all are
- * needed.  A chain ends in a root: nobody is to be seen behind it.  edges.h and pipes.h find the edges, solve.h says what follows. */
+ * needed.  A chain ends in a root: nobody is to be seen behind it.  edges.h and pipes.h find the edges, solve.h says
+ * what follows. */
 #ifndef CMD_WHY_GRAPH_H
 #define CMD_WHY_GRAPH_H
 
@@ -60,7 +61,8 @@ struct why_root {
 
 typedef struct why_graph why_graph;
 
-/* A node for everybody who is in the mesh, or died there; edges_follow() finds whom they wait for.  w: must live as long. */
+/* A node for everybody who is in the mesh, or died there; edges_follow() finds whom they wait for.  w: must live as
+ * long. */
 why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns);
 void graph_free(why_graph **g);
 

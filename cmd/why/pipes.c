@@ -59,7 +59,7 @@ static bool to_other_end(why_graph *g, why_node *n, const proc_target *pipe, why
 }
 
 /* It is here that it ends: nobody else is to be seen behind this process. */
-static void at_its_door(why_graph *g, why_node *n, const char *does, bool served)
+static void end_at_process(why_graph *g, why_node *n, const char *does, bool served)
 {
     why_node *subject = graph_subject(n);
     const mpp_activity doing = (mpp_activity)subject->participant->doing;
@@ -91,14 +91,14 @@ static void say_target(char *out, size_t size, const proc_target *t, pid_t who, 
         snprintf(out, size, "%s", path);
 }
 
-static void says_where(char *out, size_t size, const char *does, const proc *p)
+static void say_where(char *out, size_t size, const char *does, const proc *p)
 {
     char where[64];
     const bool known = proc_where(p->pid, where, sizeof where);
     snprintf(out, size, known ? "%s (%s)" : "%s", does, where);
 }
 
-bool pipes_does(char *out, size_t size, const proc *p, proc_wait w)
+bool pipes_say_deed(char *out, size_t size, const proc *p, proc_wait w)
 {
     const bool at_file = w.kind == PROC_READS || w.kind == PROC_WRITES;
     const proc_target t = at_file ? proc_target_of(p->pid, w.fd) : (proc_target){.kind = PROC_NOTHING};
@@ -111,9 +111,9 @@ bool pipes_does(char *out, size_t size, const proc *p, proc_wait w)
         snprintf(out, size, "%s %s%s", w.kind == PROC_READS ? "waits to read" : "waits to write", target,
                  p->state == 'D' ? " (D)" : "");
     else if (w.kind == PROC_FILES && p->state != 'R')
-        says_where(out, size, "waits to open or to close a file", p);
+        say_where(out, size, "waits to open or to close a file", p);
     else if (p->state == 'D')
-        says_where(out, size, "is blocked in the kernel, in state D", p);
+        say_where(out, size, "is blocked in the kernel, in state D", p);
     else
         snprintf(out, size, "%s",
                  p->state == 'R'         ? "is busy"
@@ -128,9 +128,9 @@ static void to_target(why_graph *g, why_node *n, proc_wait w)
     const proc_target t = proc_target_of(n->process.pid, w.fd);
     if (t.kind == PROC_PIPE && t.ino == n->pipe.ino && t.dev == n->pipe.dev)
         return; /* it does what we wait for */
-    const bool served = pipes_does(n->edge, sizeof n->edge, &n->process, w);
+    const bool served = pipes_say_deed(n->edge, sizeof n->edge, &n->process, w);
     if (t.kind != PROC_PIPE || !to_other_end(g, n, &t, w.kind == PROC_READS ? TO_WRITE : TO_READ))
-        at_its_door(g, n, n->edge, served);
+        end_at_process(g, n, n->edge, served);
 }
 
 static bool holds(proc_table *t, const proc_target *pipe, pid_t pid)
@@ -168,10 +168,10 @@ static void to_children(why_graph *g, why_node *n)
     }
     if (n->edges.n == 0 &&
         n->purpose == TO_WRITE) /* else: it came, or went, since the table was made: a sign of life */
-        at_its_door(g, n, "waits for a child", false);
+        end_at_process(g, n, "waits for a child", false);
 }
 
-void pipes_held_still(why_graph *g, why_node *n, const proc *p)
+void pipes_end_at_held(why_graph *g, why_node *n, const proc *p)
 {
     why_root *r = graph_root_for(g, p->state == 'T' ? WHY_STOPPED : WHY_TRACED, graph_subject(n), p);
     proc tracer;
@@ -205,14 +205,14 @@ void pipes_from_process(why_graph *g, why_node *n)
     if (p->state == 'Z' || p->state == 'X')
         return;
     if (p->state == 'T' || p->state == 't') {
-        pipes_held_still(g, n, p);
+        pipes_end_at_held(g, n, p);
         return;
     }
     /* What was started a moment ago is a sign of life of whoever started it: a loop that reads a record in each round,
      * perhaps slowly.  One that writes has written nothing for that long, or its producer would have heard. */
     if (p->age_ns < graph_patience(g)) {
         if (n->purpose == TO_WRITE)
-            at_its_door(g, n, "was started a moment ago", false);
+            end_at_process(g, n, "was started a moment ago", false);
         return;
     }
     const proc_wait w = proc_waits(p->pid);
@@ -221,15 +221,15 @@ void pipes_from_process(why_graph *g, why_node *n)
     } else if (w.kind == PROC_READS || w.kind == PROC_WRITES) {
         to_target(g, n, w);
     } else {
-        pipes_does(n->edge, sizeof n->edge, p, w);
-        at_its_door(g, n, n->edge, false);
+        pipes_say_deed(n->edge, sizeof n->edge, p, w);
+        end_at_process(g, n, n->edge, false);
         if (w.kind == PROC_UNKNOWN && n->purpose != TO_END)
             to_its_other_pipes(g, n);
     }
 }
 
 /* There is nobody to be seen behind the input or output. */
-static void at_its_end(why_graph *g, why_node *n, const proc_target *t, const char *what, bool input)
+static void end_at_target(why_graph *g, why_node *n, const proc_target *t, const char *what, bool input)
 {
     why_root *r = graph_root_for(g, input ? WHY_INPUT : WHY_DOWNSTREAM, n, NULL);
     r->target = t->kind;
@@ -270,5 +270,5 @@ void pipes_from(why_graph *g, why_node *n, why_purpose purpose)
     const proc_target t = awaited(n->participant, what, sizeof what);
     snprintf(n->edge, sizeof n->edge, "waits for its %s%s%s", input ? "input" : "output", *what ? ", " : "", what);
     if (t.kind != PROC_PIPE || !to_other_end(g, n, &t, purpose))
-        at_its_end(g, n, &t, what, input);
+        end_at_target(g, n, &t, what, input);
 }

@@ -1,7 +1,7 @@
 /* solve.h - who is stuck, and because of whom: what follows from a graph whose edges are known
  *
- * Who is stuck is the largest set of nodes of which none can go on.  Each of them is led to the worst root that it comes
- * to, by the shortest way; a node that comes to no root is in a circle, or waits for one. */
+ * Who is stuck is the largest set of nodes of which none can go on.  Each of them is led to the worst root that it
+ * comes to, by the shortest way; a node that comes to no root is in a circle, or waits for one. */
 #ifndef CMD_WHY_SOLVE_H
 #define CMD_WHY_SOLVE_H
 

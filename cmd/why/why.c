@@ -27,7 +27,7 @@ const char *why_name(why_class c)
 
 /* ---- verdicts ----------------------------------------------------------------------------------- */
 
-static why_verdict *add(why *w, why_class class, const mpp_snapshot *s)
+static why_verdict *add_verdict(why *w, why_class class, const mpp_snapshot *s)
 {
     w->verdicts = cli_must(realloc(w->verdicts, (w->n + 1) * sizeof *w->verdicts));
     why_verdict *v = &w->verdicts[w->n++];
@@ -95,7 +95,7 @@ static void add_roots(why *w, const why_graph *g, const mpp_snapshot *s, int64_t
         /* What died is the cause that the mesh has by now. */
         if (r->gone || told_already(w, &like) || (r->class == WHY_DEAD && s->cause.status != MPP_S_DONE))
             continue;
-        why_verdict *v = add(w, r->class, s);
+        why_verdict *v = add_verdict(w, r->class, s);
         *v = like;
         tell_root(v, g, r, s);
         v->stalled = graph_anybody(s) && stalls(g, r, v, patience);
@@ -104,7 +104,7 @@ static void add_roots(why *w, const why_graph *g, const mpp_snapshot *s, int64_t
 
 static void add_failure(why *w, const mpp_snapshot *s)
 {
-    why_verdict *v = add(w, WHY_FAILED, s);
+    why_verdict *v = add_verdict(w, WHY_FAILED, s);
     text_clean(v->text, sizeof v->text, s->cause.text);
     if (s->cause_by >= 0) {
         v->role = s->participants[s->cause_by].role;
@@ -188,7 +188,7 @@ static void add_skew(why *w, const mpp_snapshot *s)
     take_loads(s, loads);
     for (unsigned j = 0; j < s->consumers; j++)
         if (is_skewed(&loads[j], &loads[s->consumers], s->consumers)) {
-            why_verdict *v = add(w, WHY_SKEW, s);
+            why_verdict *v = add_verdict(w, WHY_SKEW, s);
             v->role = 'c';
             v->index = j;
             tell_skew(v, s, &loads[j], &loads[s->consumers]);
@@ -200,21 +200,21 @@ static void add_skew(why *w, const mpp_snapshot *s)
 static void add_calm(why *w, const mpp_snapshot *s)
 {
     if (s->garbage && strcmp(s->state, "closed") != 0) {
-        why_verdict *v = add(w, WHY_FINISHED, s);
+        why_verdict *v = add_verdict(w, WHY_FINISHED, s);
         snprintf(v->text, sizeof v->text, "%s", s->garbage);
         snprintf(v->advice, sizeof v->advice, "mpp-create --remove %s", s->id);
     } else if (strcmp(s->state, "new") == 0) {
-        why_verdict *v = add(w, WHY_IDLE, s);
+        why_verdict *v = add_verdict(w, WHY_IDLE, s);
         snprintf(v->text, sizeof v->text, "nobody has attached yet");
         snprintf(v->advice, sizeof v->advice, "start mpp-produce %s and mpp-consume %s", s->id, s->id);
     } else if (!graph_anybody(s)) {
-        why_verdict *v = add(w, WHY_FINISHED, s);
+        why_verdict *v = add_verdict(w, WHY_FINISHED, s);
         snprintf(v->text, sizeof v->text, "%s",
                  strcmp(s->state, "closed") == 0 ? "all is done"
                  : s->n_shares > 0               ? "nobody is attached; readers may still come"
                                                  : "nobody is attached");
     } else {
-        add(w, WHY_FLOWING, s);
+        add_verdict(w, WHY_FLOWING, s);
     }
 }
 
@@ -309,7 +309,7 @@ bool why_stalled(const why *w)
     return false;
 }
 
-static void print(const why_verdict *v, FILE *out)
+static void print_verdict(const why_verdict *v, FILE *out)
 {
     char duration[TEXT_CELL];
     text_duration(duration, v->for_ns);
@@ -331,7 +331,7 @@ void why_print(const why *w, FILE *out)
 {
     const unsigned shown = w->n <= PRINTED_MAX ? w->n : PRINTED_MAX;
     for (unsigned i = 0; i < shown; i++)
-        print(&w->verdicts[i], out);
+        print_verdict(&w->verdicts[i], out);
     if (shown < w->n)
         fprintf(out, "and %u more of the kind '%s' and less; --json shows all\n", w->n - shown,
                 why_name(w->verdicts[shown].class));

@@ -1,9 +1,9 @@
 /* why.h - why a mesh stands still: the graph of who waits for whom, and the verdict
  *
- * A participant waits for a peer (space, data, START), or through a pipe for whoever holds the other end, which may be a
- * command or a tool of another mesh; a command waits for what it reads, writes, or has started.  The graph is followed
- * from every participant that has waited for long enough to where the chain ends: that is a root, and all whose chain
- * ends there wait for it.  A chain that comes back to itself is a cycle.
+ * A participant waits for a peer (space, data, START), or through a pipe for whoever holds the other end, which may be
+ * a command or a tool of another mesh; a command waits for what it reads, writes, or has started.  The graph is
+ * followed from every participant that has waited for long enough to where the chain ends: that is a root, and all
+ * whose chain ends there wait for it.  A chain that comes back to itself is a cycle.
  *
  * Who waits for data of any of several producers is stuck only when all of them are; who has published something, or
  * began to wait, less than `patience` ago is not stuck.  /proc that may not be read gives less detail, no error.
