@@ -32,7 +32,7 @@ B := build$(addprefix -,$(compiler) $(subst $(comma),-,$(SAN)))
 B := $(subst $() ,,$(B))
 
 MPP_CFLAGS := -std=c11 -Wall -Wextra -Wshadow -Wconversion $(if $(WERROR),-Werror)
-MPP_CPPFLAGS := -D_GNU_SOURCE -DMPP_VERSION='"$(VERSION)"' -Ilib
+MPP_CPPFLAGS := -D_GNU_SOURCE -DMPP_VERSION='"$(VERSION)"' -Ilib -Icmd
 MPP_LDFLAGS :=
 ifneq ($(SAN),)
 MPP_CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -41,8 +41,9 @@ endif
 LIB_LDLIBS := -luuid -lxxhash
 
 lib_src := $(wildcard lib/*.c)
-tool_src := $(wildcard cmd/mpp-*.c)
-helper_src := $(filter-out $(tool_src),$(wildcard cmd/*.c))
+tool_src := $(wildcard cmd/*/main.c)
+helper_src := $(filter-out $(tool_src),$(wildcard cmd/*/*.c))
+opt_src := $(wildcard cmd/*/*.opt)
 unit_src := $(wildcard tests/unit/*.c tests/fault/*.c)
 fuzz_src := $(wildcard tests/fuzz/*.c)
 way_src := $(wildcard tests/bench/way-*.c)
@@ -53,7 +54,7 @@ lib := $(B)/libmpp.a
 helpers := $(B)/cmd/helpers.a # what several tools use; each takes what it needs
 ways := $(B)/tests/bench/ways.a # what messages measures
 stepped := $(filter %/tape.c %/mailbox.c,$(lib_src)) # whose tests stop between any two accesses
-tools := $(tool_src:cmd/%.c=$(B)/%)
+tools := $(tool_src:cmd/%/main.c=$(B)/mpp-%)
 units := $(unit_src:%.c=$(B)/%)
 fuzzers := $(patsubst %.c,$(B)/%,$(filter tests/fuzz/fuzz-%,$(fuzz_src)))
 breakers := $(filter-out $(fuzzers) %/replay,$(fuzz_src:%.c=$(B)/%))
@@ -63,7 +64,7 @@ header := $(B)/include/mpp.h
 
 obj = $(1:%.c=$(B)/%.o)
 all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src) $(bench_src) $(way_src) $(fuzz_src))
-formatted := $(wildcard lib/*.[ch] cmd/*.[ch] tests/*/*.[ch])
+formatted := $(wildcard lib/*.[ch] cmd/*/*.[ch] tests/*/*.[ch])
 
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -100,14 +101,14 @@ $(helpers): $(call obj,$(helper_src))
 $(ways): $(call obj,$(way_src))
 $(lib) $(helpers) $(ways):
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
 
 link = $(CC) $(MPP_LDFLAGS) $(OWN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 	$(LDLIBS) $(1) $(LIB_LDLIBS)
 
 $(B)/mpp-create: private OWN_LDLIBS := -pthread
 $(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private OWN_LDLIBS := -pthread -ljansson
-$(tools): $(B)/%: $(B)/cmd/%.o $(helpers) $(lib)
+$(tools): $(B)/mpp-%: $(B)/cmd/%/main.o $(helpers) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(call link,$(OWN_LDLIBS))
 
@@ -155,10 +156,10 @@ $(B)/man/%: man/%
 	$(call say,MAN,$@)
 	$(Q)cp $< $@
 
-$(B)/man/%.1: man/%.1.in cmd/%.opt lib/counters.def scripts/man-options
+$(B)/man/%.1: man/%.1.in $(opt_src) lib/counters.def scripts/man-options
 	@mkdir -p $(@D)
 	$(call say,MAN,$@)
-	$(Q)scripts/man-options cmd/$*.opt $< > $@
+	$(Q)CC='$(CC)' scripts/man-options $(filter %/$*.opt,$(opt_src)) $< > $@
 
 # One header is installed: the list of counters that it includes is put in its place.
 $(header): lib/mpp.h lib/counters.def

@@ -6,7 +6,8 @@
  * that they are ours here. */
 #include "place.h"
 
-#include "../../cmd/merge.h"
+#include "consume/merge.h"
+#include "mpp.h"
 
 mpp_outcome __wrap_mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
 void __wrap_mpp_release(mpp_consumer *c, mpp_batch *batch);

@@ -5,10 +5,10 @@
  * them. What ends the process in a tool comes back here. */
 #include "fuzz.h"
 
-#include "../../cmd/cli.h"
-#include "../../cmd/command.h"
-#include "../../cmd/input.h"
-#include "../../cmd/message.h"
+#include "command/status.h"
+#include "common/cli.h"
+#include "common/message.h"
+#include "input/share.h"
 
 #include <getopt.h>
 #include <setjmp.h>
@@ -42,16 +42,16 @@ bool __wrap_message_write(const char *text, size_t n)
 
 #define OPT(id, letter, name, argument, prose, manual) {0, letter, name, argument, prose},
 static const cli_option create_options[] = {
-#include "../../cmd/mpp-create.opt"
+#include "create/mpp-create.opt"
 };
 static const cli_option produce_options[] = {
-#include "../../cmd/mpp-produce.opt"
+#include "produce/mpp-produce.opt"
 };
 static const cli_option consume_options[] = {
-#include "../../cmd/mpp-consume.opt"
+#include "consume/mpp-consume.opt"
 };
 static const cli_option stat_options[] = {
-#include "../../cmd/mpp-stat.opt"
+#include "stat/mpp-stat.opt"
 };
 #undef OPT
 

@@ -5,7 +5,7 @@
  * file goes to somebody, to the least loaded. */
 #include "fuzz.h"
 
-#include "../../cmd/slice.h"
+#include "input/slice.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,9 +1,10 @@
 /* Commands: how they are started, stopped and judged, and that they do not outlive us. */
 #include "tap.h"
 
-#include "../../cmd/command.h"
-#include "../../cmd/io.h"
-#include "../../cmd/signals.h"
+#include "command/spawn.h"
+#include "command/status.h"
+#include "common/io.h"
+#include "common/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,11 @@
 /* Slices of an input: together they hold every record exactly once. */
 #include "tap.h"
 
-#include "../../cmd/input.h"
-#include "../../cmd/signals.h"
+#include "command/status.h"
+#include "common/signals.h"
+#include "input/input.h"
+#include "input/open.h"
+#include "input/share.h"
 
 #include <errno.h>
 #include <fcntl.h>

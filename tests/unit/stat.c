@@ -1,8 +1,8 @@
 /* What mpp-stat makes of a snapshot: where the time went, and the matrix of fills. */
 #include "tap.h"
 
-#include "../../cmd/stat-limit.h"
-#include "../../cmd/stat-matrix.h"
+#include "stat/limit.h"
+#include "stat/matrix.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* why - who is stuck, and because of whom: random graphs of participants against the obvious fixpoint */
-#include "../../cmd/why-graph.h"
+#include "why/edges.h"
+#include "why/solve.h"
 
 #include "tap.h"
 
@@ -121,7 +122,8 @@ static bool agrees(void)
     bool stuck[2 * MANY], good = true;
     why_world *w = world_make();
     why_graph *g = graph_make(w, &s, SECOND);
-    graph_finish(g);
+    edges_follow(g);
+    solve_finish(g);
     naive(&s, stuck);
     for (unsigned i = 0; i < graph_n_nodes(g); i++) {
         const why_node *n = graph_node(g, i);

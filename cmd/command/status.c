@@ -1,0 +1,68 @@
+#include "command/status.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+int command_exit_status(const command *c)
+{
+    if (!c->ended)
+        return -1;
+    if (c->not_run)
+        return c->not_run == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
+    return WIFSIGNALED(c->status) ? STATUS_SIGNAL + WTERMSIG(c->status) : WEXITSTATUS(c->status);
+}
+
+int command_failure(const command *c)
+{
+    int status = command_exit_status(c);
+    return status > 0 && !c->no_terminal ? status : MPP_S_ERROR;
+}
+
+const char *command_status_text(const command *c, char *buf, size_t size)
+{
+    if (!c->ended)
+        snprintf(buf, size, "'%s' is running", c->text);
+    else if (c->not_run)
+        snprintf(buf, size, "cannot run '%.*s': %s", c->name_len, c->text, strerror(c->not_run));
+    else if (c->no_terminal)
+        snprintf(buf, size,
+                 "'%s' wants the terminal, which is not ours to lend: we are in the background, and no shell is there "
+                 "to continue us in the foreground",
+                 c->text);
+    else if (WIFSIGNALED(c->status))
+        snprintf(buf, size, "'%s' was killed by signal %d (%s)", c->text, WTERMSIG(c->status),
+                 strsignal(WTERMSIG(c->status)));
+    else
+        snprintf(buf, size, "'%s' exited with status %d", c->text, WEXITSTATUS(c->status));
+    return buf;
+}
+
+bool command_ok(const command *c, const ok_list *list)
+{
+    return c->ended && !c->not_run && !c->no_terminal && (c->stopped || list->ok[command_exit_status(c)]);
+}
+
+int ok_parse(ok_list *list, const char *text)
+{
+    ok_list parsed = {{false}};
+    for (const char *p = text;; p++) {
+        char *after;
+        if (*p < '0' || *p > '9')
+            return -1;
+        unsigned long status = strtoul(p, &after, 10);
+        if (status > 255)
+            return -1;
+        parsed.ok[status] = true;
+        p = after;
+        if (*p == '\0')
+            break;
+        if (*p != ',')
+            return -1;
+    }
+    *list = parsed;
+    return 0;
+}

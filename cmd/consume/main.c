@@ -1,0 +1,244 @@
+/* mpp-consume - drain one participant of a mesh */
+#define CLI_OPTIONS "consume/mpp-consume.opt"
+#include "common/signals.h"
+#include "consume/consume.h"
+#include "consume/line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const cli_tool tool = {
+    .name = "mpp-consume",
+    .synopsis = "[OPTION...] MESH [-- COMMAND [ARG...]]",
+    .purpose = "Drain one consumer of a mesh to standard output, a file, or a COMMAND's standard input.",
+    .options = cli_options,
+    .n_options = CLI_N_OPTIONS,
+};
+
+/* ---- what is asked for -------------------------------------------------------------------------- */
+
+static void take_option(void *arg, const cli_option *option, const char *value)
+{
+    request *r = arg;
+    if (participant_take(r->who, option, value))
+        return;
+    switch (option->id) {
+    case OPT_OUTPUT:
+        r->output = value;
+        break;
+    case OPT_MAX_RECORDS:
+        r->max_records = cli_number(option, value, 0, UINT64_MAX - 1);
+        break;
+    case OPT_TAG:
+        r->tag = true;
+        break;
+    case OPT_SEQUENTIAL:
+        r->sequential = true;
+        break;
+    case OPT_MERGE:
+        r->merge = true;
+        break;
+    case OPT_STABLE:
+        r->stable = true;
+        break;
+    case OPT_FAIL_ON_LAG:
+        r->fail_on_lag = true;
+        break;
+    case OPT_STRICT:
+        r->strict = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- beginning ---------------------------------------------------------------------------------- */
+
+static int open_sink(const job *j, const named_stream *s, sink *out, mpp_error *err)
+{
+    const cli_rest *rest = &j->who.rest;
+    if (s->other && s->other[0] == '|')
+        return sink_open_command(out, NULL, s->other + 1, err);
+    if (s->other)
+        return sink_open_file(out, s->other, err);
+    if (rest->command)
+        return sink_open_command(out, rest->command, NULL, err);
+    return j->asked.output ? sink_open_file(out, j->asked.output, err) : sink_open_stdout(out, err);
+}
+
+/* Outputs are opened, and commands started, when we are attached, so that they know their index; a failure of one is a
+ * failure of this consumer.  Streams without a target of their own share one. */
+static void open_sinks(job *j)
+{
+    participant *w = &j->who;
+    sink *shared = NULL;
+    mpp_error err;
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        const named_stream *s = &w->streams[i];
+        sink *out = s->other || !shared ? &j->sinks[j->n_sinks] : shared;
+        j->lines[i].sink = out;
+        if (out == shared)
+            continue;
+        if (open_sink(j, s, out, &err) < 0) {
+            participant_fail(w, (int)err.status, &err);
+            return;
+        }
+        if (out->has_command)
+            mpp_consumer_command(w->consumer, out->command.pid);
+        shared = s->other ? shared : out;
+        j->n_sinks++;
+    }
+}
+
+static void make_lines(job *j)
+{
+    const participant *w = &j->who;
+    j->lines = calloc(w->n_streams, sizeof *j->lines);
+    j->sinks = calloc(w->n_streams, sizeof *j->sinks);
+    if (!j->lines || !j->sinks)
+        abort();
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        line *l = &j->lines[i];
+        *l = (line){.stream = w->streams[i].number, .info = mpp_mesh_stream(w->mesh, w->streams[i].number)};
+        if (j->asked.merge && !(l->merge = merge_create(w->mesh, l->stream, j->asked.stable)))
+            participant_fail_text(&j->who, MPP_S_ERROR, "no memory for a merge");
+    }
+}
+
+/* A merge keeps a record of each producer back until it knows which is next.  In a lane that stands before another
+ * stream's records, which that one's merge may wait for, while it keeps back what the first one waits for. */
+static void check_merge(const participant *w)
+{
+    for (unsigned i = 0; i < w->n_streams; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (mpp_mesh_stream(w->mesh, w->streams[i].number)->lane ==
+                mpp_mesh_stream(w->mesh, w->streams[k].number)->lane)
+                cli_usage("--merge: streams '%s' and '%s' share a lane, and would wait for each other; "
+                          "read them with --sequential, or make the mesh without --lanes",
+                          w->streams[k].name, w->streams[i].name);
+}
+
+static void check_request(const job *j)
+{
+    const participant *w = &j->who;
+    bool shared = false, ring = false;
+    if (w->rest.n > 1)
+        cli_usage("one MESH only, and '%s' is too many; a command stands behind --", w->rest.operands[1]);
+    if (w->rest.command && j->asked.output)
+        cli_usage("the records go to --output or to a COMMAND, not to both");
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        shared |= !w->streams[i].other;
+        const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
+        ring |= info->buffer == MPP_RING;
+        if (j->asked.tag && info->format.kind == MPP_FIXED)
+            cli_usage("--tag makes records longer, and those of stream '%s' are of fixed size", info->name);
+        if (j->asked.merge && info->buffer != MPP_BOUNDED)
+            cli_usage("--merge waits for every producer, and the buffer of stream '%s' (%s) waits for nobody",
+                      info->name, mpp_buffer_text(info->buffer));
+    }
+    if (j->asked.merge && !j->asked.sequential)
+        check_merge(w);
+    if (j->asked.stable && !j->asked.merge)
+        cli_usage("--stable is for --merge");
+    if (j->asked.fail_on_lag && !ring)
+        cli_usage("--fail-on-lag: no ring can drop records here; see mpp-create --buffer");
+    if (!shared && j->asked.output)
+        cli_usage("every --stream has a target of its own: nothing is left for --output");
+    for (unsigned i = 0; i < w->n_streams; i++)
+        if (w->all && w->of > 1 && w->streams[i].other && w->streams[i].other[0] != '|')
+            cli_usage("--all: %u processes would write the same '%s'; write --stream %s='|cat > FILE.$MPP_INDEX'",
+                      w->of, w->streams[i].other, w->streams[i].name);
+    if (w->all && w->of > 1 && !w->rest.command && shared)
+        cli_usage("--all: %u processes would mix their records in one output; give each a COMMAND, as in -- sh -c "
+                  "'cat > out.$MPP_INDEX'",
+                  w->of);
+}
+
+static const char *label(const job *j)
+{
+    const participant *w = &j->who;
+    if (w->rest.command)
+        return w->rest.command[0];
+    return w->streams[0].other ? w->streams[0].other : j->asked.output;
+}
+
+static void attach(job *j)
+{
+    static char who[32];
+    participant *w = &j->who;
+    participant_attach(w, 1, label(j));
+    j->counting = w->show_progress || w->summarize || j->asked.strict || w->of > 1;
+    make_lines(j);
+    open_sinks(j);
+    snprintf(who, sizeof who, "mpp-consume %d", w->index);
+    if (w->show_progress)
+        progress_start(&w->progress, who, -1);
+}
+
+/* ---- end ---------------------------------------------------------------------------------------- */
+
+static void report(job *j)
+{
+    participant *w = &j->who;
+    uint64_t records, bytes;
+    summary_stream *streams = calloc(w->n_streams, sizeof *streams);
+    if (!streams)
+        return;
+    consume_totals(j, &records, &bytes);
+    progress_end(&w->progress, records, bytes);
+    for (unsigned i = 0; i < w->n_streams; i++) {
+        const line *l = &j->lines[i];
+        streams[i] = (summary_stream){w->streams[i].name, l->records, l->bytes, 0, l->missed};
+        if (l->lags > 1)
+            cli_warn("consumer %d: stream '%s': the ring dropped %llu records before they were read, in %u places",
+                     w->index, l->info->name, (unsigned long long)l->missed, l->lags);
+    }
+    participant_report(w, streams);
+    free(streams);
+}
+
+/* A command learns of a failure before its stdin closes; cancels go out while the mesh is whole. */
+static void finish(job *j)
+{
+    participant *w = &j->who;
+    if (!w->failed)
+        consume_finish_sinks(j);
+    if (consume_any_gone(j))
+        participant_take_cause(w);
+    for (unsigned i = 0; w->failed && i < j->n_sinks; i++)
+        command_stop(&j->sinks[i].command);
+    for (unsigned i = 0; i < w->n_streams; i++)
+        line_end(j, &j->lines[i], j->lines[i].state);
+    mpp_consumer_detach(&w->consumer);
+    report(j); /* whoever reads that may be slow, and nobody waits for us now */
+    for (unsigned i = 0; w->failed && i < j->n_sinks; i++)
+        sink_abort(&j->sinks[i]);
+}
+
+static void job_free(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        sink_free(&j->sinks[i]);
+    free(j->sinks);
+    free(j->lines);
+    participant_close(&j->who);
+}
+
+int main(int argc, char **argv)
+{
+    job j = {.who = PARTICIPANT_INIT(CONSUMER, &tool), .asked = {.who = &j.who, .max_records = UINT64_MAX}};
+    io_standard();
+    cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take_option, &j.asked, &j.who.rest);
+    participant_open(&j.who, "target");
+    check_request(&j);
+    if (participant_fork(&j.who)) {
+        attach(&j);
+        consume(&j);
+        finish(&j);
+    }
+    job_free(&j);
+    if (j.who.signal)
+        signals_die(j.who.signal);
+    return j.who.status;
+}

@@ -1,0 +1,28 @@
+/* opening.h - an output that an errand opens: the server of a file system may hang, and a FIFO waits for its reader */
+#ifndef CMD_CONSUME_OPENING_H
+#define CMD_CONSUME_OPENING_H
+
+#include "common/errand.h"
+#include "common/io.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* What the errand finds out. */
+typedef struct opening {
+    char *name;          /* NULL: standard output */
+    _Atomic bool unread; /* it is a FIFO, whose reader we wait for */
+    io out;
+    int failure; /* errno, 0: it is open */
+    dev_t device;
+    ino_t inode;
+    bool contended;
+} opening;
+
+/* Begin to open a file for writing, to lock it and to make it empty; name NULL: to look at standard output.  *made is
+ * the errand's, valid until errand_end(); all of it but `unread` is to be looked at when the errand is done.  NULL with
+ * errno: no thread, descriptor or memory is to be had. */
+errand *opening_begin(const char *name, opening **made);
+
+#endif

@@ -1,0 +1,21 @@
+/* all.h - one process for each index (--all), and what every process of a tool does around its work */
+#ifndef CMD_RUN_ALL_H
+#define CMD_RUN_ALL_H
+
+#include "mpp.h"
+
+/* Worker i has failed, or was killed: do the others learn of it by themselves? */
+typedef bool all_known(void *arg, unsigned i, bool killed);
+
+/* Fork n workers, each of which dies with us.  In worker i: returns i.  In the parent: passes signals that end us
+ * on, and returns -1 when all have ended, *status being that of the first that failed.  When one fails and known()
+ * says that the others do not know, they are ended.  Call it before any mesh is attached. */
+int all_fork(unsigned n, int *status, all_known *known, void *arg);
+
+/* Of what all workers learn one tells: true for the first that asks, and without --all. */
+bool all_tell(void);
+
+/* MPP_INDEX, MPP_COUNT and MPP_MESH, for commands. */
+void all_environment(const char *mesh, unsigned index, unsigned count);
+
+#endif
