@@ -40,7 +40,7 @@ MPP_LDFLAGS += -fsanitize=$(SAN)
 endif
 LIB_LDLIBS := -luuid -lxxhash
 
-lib_src := $(wildcard lib/*.c)
+lib_src := $(wildcard lib/*/*.c)
 tool_src := $(wildcard cmd/*/main.c)
 helper_src := $(filter-out $(tool_src),$(wildcard cmd/*/*.c))
 opt_src := $(wildcard cmd/*/*.opt)
@@ -60,11 +60,11 @@ fuzzers := $(patsubst %.c,$(B)/%,$(filter tests/fuzz/fuzz-%,$(fuzz_src)))
 breakers := $(filter-out $(fuzzers) %/replay,$(fuzz_src:%.c=$(B)/%))
 benches := $(bench_src:%.c=$(B)/%)
 manuals := $(patsubst %.in,%,$(man_src:%=$(B)/%))
-header := $(B)/include/mpp.h
+headers := $(B)/include/mpp.h $(B)/include/mpp-look.h
 
 obj = $(1:%.c=$(B)/%.o)
 all_obj := $(call obj,$(lib_src) $(tool_src) $(helper_src) $(unit_src) $(bench_src) $(way_src) $(fuzz_src))
-formatted := $(wildcard lib/*.[ch] cmd/*/*.[ch] tests/*/*.[ch])
+formatted := $(wildcard lib/*.h lib/*/*.[ch] cmd/*/*.[ch] tests/*/*.[ch])
 
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -76,7 +76,7 @@ say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(2)')
 .PHONY: soak coverage analyze portable
 .PHONY: fuzz fuzz-programs fuzz-replay
 
-all: $(lib) $(tools) $(manuals) $(header)
+all: $(lib) $(tools) $(manuals) $(headers)
 unit: $(units)
 benches: $(benches)
 
@@ -149,7 +149,7 @@ $(B)/tests/unit/mailbox: $(filter %/mailbox.o,$(stepped_obj))
 
 -include $(wildcard $(all_obj:.o=.d) $(stepped_obj:.o=.d))
 
-# ---- manuals and the installed header --------------------------------------------------------------
+# ---- manuals and the installed headers -------------------------------------------------------------
 
 $(B)/man/%: man/%
 	@mkdir -p $(@D)
@@ -161,11 +161,11 @@ $(B)/man/%.1: man/%.1.in $(opt_src) lib/counters.def scripts/man-options
 	$(call say,MAN,$@)
 	$(Q)CC='$(CC)' scripts/man-options $(filter %/$*.opt,$(opt_src)) $< > $@
 
-# One header is installed: the list of counters that it includes is put in its place.
-$(header): lib/mpp.h lib/counters.def
+# The list of counters that a header includes is put in its place.
+$(headers): $(B)/include/%: lib/% lib/counters.def
 	@mkdir -p $(@D)
 	$(call say,GEN,$@)
-	$(Q)sed -e '/^#include "counters.def"/{' -e 'r lib/counters.def' -e 'd' -e '}' lib/mpp.h > $@
+	$(Q)sed -e '/^#include "counters.def"/{' -e 'r lib/counters.def' -e 'd' -e '}' $< > $@
 
 # ---- install ------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ includedir := $(DESTDIR)$(PREFIX)/include
 mandir := $(DESTDIR)$(PREFIX)/share/man
 
 section = man$(subst .,,$(suffix $(1)))
-installed = $(tools:$(B)/%=$(bindir)/%) $(libdir)/libmpp.a $(libdir)/pkgconfig/mpp.pc $(includedir)/mpp.h \
+installed = $(tools:$(B)/%=$(bindir)/%) $(libdir)/libmpp.a $(libdir)/pkgconfig/mpp.pc $(includedir)/mpp.h $(includedir)/mpp-look.h \
 	$(foreach m,$(manuals),$(mandir)/$(call section,$(m))/$(notdir $(m)))
 
 define MPP_PC
@@ -195,7 +195,7 @@ install: all
 	$(Q)install -d $(sort $(dir $(installed)))
 	$(Q)install -m 755 $(tools) $(bindir)
 	$(Q)install -m 644 $(lib) $(libdir)
-	$(Q)install -m 644 $(header) $(includedir)
+	$(Q)install -m 644 $(headers) $(includedir)
 	$(Q)printf '%s\n' "$$MPP_PC" > $(libdir)/pkgconfig/mpp.pc
 	$(Q)$(foreach m,$(manuals),install -m 644 $(m) $(mandir)/$(call section,$(m)) &&) :
 	@printf '  %s\n' $(installed)

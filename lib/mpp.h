@@ -1,7 +1,8 @@
 /* mpp.h - record streams between processes through shared memory
  *
- * A mesh joins P producers to C consumers.  This header is all that a program needs; mpp(7) explains the
- * words, libmpp(3) has a complete example, lib/README.md the architecture.
+ * A mesh joins P producers to C consumers.  This header is all that a program needs that takes part; mpp-look.h is for
+ * those who look on and tidy up.  mpp(7) explains the words, libmpp(3) has a complete example, lib/README.md the
+ * architecture.
  *
  * The library never prints, never exits and never installs a signal handler.  No call blocks but mpp_wait().
  * That is what lets one thread hold a producer and a consumer of the same mesh and read what it writes
@@ -77,9 +78,9 @@ typedef enum mpp_partition_kind {
     MPP_BROADCAST,   /* to every consumer */
 } mpp_partition_kind;
 
-/* What happens when nobody reads.  The kinds that overwrite never make a producer wait: they lie beside the channels, one
- * for each stream and producer (a mailbox for each stream), readers keep cursors of their own, nobody needs to ask for
- * anything, and no partition, key or lane applies.  A reader of theirs that dies or fails does so alone. */
+/* What happens when nobody reads.  The kinds that overwrite never make a producer wait: they lie beside the channels,
+ * one for each stream and producer (a mailbox for each stream), readers keep cursors of their own, nobody needs to ask
+ * for anything, and no partition, key or lane applies.  A reader of theirs that dies or fails does so alone. */
 typedef enum mpp_buffer_kind {
     MPP_BOUNDED = 0, /* every record; a producer waits while its ring is full */
     MPP_RING,        /* drops the oldest: every record that the reader was in time for, and how many it was not */
@@ -141,17 +142,6 @@ int mpp_mesh_open(const char *id, mpp_mesh **mesh, mpp_error *err);
 
 /* Close and clear *mesh.  Endpoints must have been detached before. */
 void mpp_mesh_close(mpp_mesh **mesh);
-
-/* Abort who is still there, and remove the mesh.  One that is already gone is success. */
-int mpp_mesh_remove(const char *id, mpp_error *err);
-
-/* Remove every mesh of this user that nobody can use any more (see mpp-create(1), --gc).
- * each, when not NULL, is told of every mesh removed.  The number removed, or -1 with *err. */
-int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *arg, mpp_error *err);
-
-/* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more, but for
- * those that are to be kept.  What cannot be looked at stays. */
-void mpp_mesh_free_tied(void);
 
 const char *mpp_mesh_id(const mpp_mesh *m);        /* what mpp_mesh_open() takes */
 const char *mpp_mesh_directory(const mpp_mesh *m); /* where its sockets are */
@@ -224,8 +214,9 @@ typedef struct mpp_source {
 } mpp_source;
 
 /* Claim a producer's index in the lanes of the given streams.
- * 0, or -1 with *err: MPP_S_USAGE no such index or held by another process, MPP_S_DONE the mesh is closed and nothing is
- * wanted of a producer (MPP_S_NO_MESH for a consumer), MPP_S_DIED its last holder died, MPP_S_CORRUPT, MPP_S_ERROR.  A mesh that has failed attaches, and says MPP_GONE at the first call. */
+ * 0, or -1 with *err: MPP_S_USAGE no such index or held by another process, MPP_S_DONE the mesh is closed and nothing
+ * is wanted of a producer (MPP_S_NO_MESH for a consumer), MPP_S_DIED its last holder died, MPP_S_CORRUPT, MPP_S_ERROR.
+ * A mesh that has failed attaches, and says MPP_GONE at the first call. */
 int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer **p, mpp_error *err);
 unsigned mpp_producer_index(const mpp_producer *p);
 /* Detach and clear *p.  A stream that was begun and not ended fails. */
@@ -251,7 +242,7 @@ mpp_outcome mpp_service(mpp_producer *p);
 
 /* Producing comes in three strengths.
  *
- *   mpp_produce()        now, and it cannot fail: for streams whose buffer overwrites, by a producer that must never wait
+ *   mpp_produce()        now, and it cannot fail: for streams whose buffer overwrites, by one that must never wait
  *   mpp_try_produce()    now or not at all: for a producer that has something else to do, or can drop the record
  *   mpp_produce_async()  accepted now, through when there is room: for a producer that has many under way and no buffer
  *                        of its own, or a buffer that does I/O
@@ -280,12 +271,12 @@ void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
 
 /* mpp_try_produce(): pick it when you can do something better than wait.
  *
- *     mpp_service(p);                                       // after mpp_wait(), and now and then: who asks, who has enough?
+ *     mpp_service(p);                                       // after mpp_wait(), and now and then: who asks?
  *     switch (mpp_try_produce(p, stream, record, len)) {
  *     case MPP_OK:          break;                          // it is on its way
  *     case MPP_WOULD_BLOCK: mpp_give_up(p, stream);         // count it as dropped, or keep it and ...
  *                           break;                          // ... mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0)
- *     case MPP_CLOSED:      return 0;                       // nobody has asked (source.start tells), or all have enough
+ *     case MPP_CLOSED:      return 0;                       // nobody has asked yet, or all have enough
  *     case MPP_GONE:        mpp_mesh_cause(m, &err); ...    // something failed
  *     case MPP_ERROR:       perror("not a record");
  *     }
@@ -301,8 +292,8 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
  * consumer.  MPP_OK; MPP_WOULD_BLOCK: a part of it is under way, so it must be; MPP_ERROR with errno EINVAL: it is
  * mpp_fill()'s. */
 mpp_outcome mpp_give_up(mpp_producer *p, unsigned stream);
-/* Before the first record: mpp_fill() gives up what finds no room, and no record is begun before there is room for all of
- * it (so one longer than a ring is always given up).  MPP_OK; MPP_ERROR with errno EINVAL: one is under way. */
+/* Before the first record: mpp_fill() gives up what finds no room, and no record is begun before there is room for all
+ * of it (so one longer than a ring is always given up).  MPP_OK; MPP_ERROR with errno EINVAL: one is under way. */
 mpp_outcome mpp_no_wait(mpp_producer *p, bool on);
 
 /* mpp_produce_async(): pick it to have many records under way and one place where they complete.
@@ -345,9 +336,9 @@ mpp_outcome mpp_operation_cancel(mpp_producer *p, mpp_operation *op);
  * every outcome.  MPP_OK: no whole record is left; otherwise as mpp_try_produce(). */
 mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t n, size_t *used);
 
-/* One read(2) from fd into the stream, straight into the ring where there is one consumer.  From a read that ended inside a
- * record to the one that ends it, or mpp_fill_end(), nothing else may be produced into the stream, nor its run ended
- * (MPP_ERROR with errno EINVAL).
+/* One read(2) from fd into the stream, straight into the ring where there is one consumer.  From a read that ended
+ * inside a record to the one that ends it, or mpp_fill_end(), nothing else may be produced into the stream, nor its run
+ * ended (MPP_ERROR with errno EINVAL).
  * *n: bytes read.  MPP_OK: n > 0, or n == 0 at the end of fd.  MPP_WOULD_BLOCK: *n == 0, no space.
  * MPP_ERROR: *err; err->os_error EAGAIN: fd has nothing now (what was read before is published).
  * limit: at most so many bytes (0: any number). */
@@ -375,7 +366,8 @@ void mpp_flush(mpp_producer *p);
  * for what it has read, MPP_ERROR with errno EINVAL: that ends inside a record, which mpp_fill_end() finishes. */
 mpp_outcome mpp_end(mpp_producer *p, unsigned stream);
 /* Something failed on this side: the first failure in a mesh is its root cause.  err->text goes to everybody;
- * what was produced before is delivered.  true: ours is the root cause.  (What err does not say, or NULL, is made up.) */
+ * what was produced before is delivered.  true: ours is the root cause.  (What err does not say, or NULL, is made
+ * up.) */
 bool mpp_producer_fail(mpp_producer *p, const mpp_error *err);
 /* Count records also where that costs a pass over the data (gather of delimited records). */
 void mpp_producer_count(mpp_producer *p, bool on);
@@ -402,9 +394,7 @@ typedef struct mpp_batch {
     const unsigned char *data; /* may still be in shared memory: check what you read, and read it once */
     size_t len;
     unsigned producer, stream;
-    uint64_t
-        missed; /* records of this producer that were overwritten before we read them, between the last batch (for a
-                      * reader that came late, the beginning) and this one */
+    uint64_t missed; /* records of this producer that were overwritten since the last batch, or the beginning */
 } mpp_batch;
 
 int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer **c, mpp_error *err);
@@ -427,7 +417,8 @@ mpp_outcome mpp_release(mpp_consumer *c, mpp_batch *batch);
 /* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
 mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream);
 void mpp_consumer_command(mpp_consumer *c, pid_t pid);
-/* As mpp_producer_fail(), but that a consumer of nothing but buffers that overwrite fails alone: nobody else is told. */
+/* As mpp_producer_fail(), but that a consumer of nothing but buffers that overwrite fails alone: nobody else is
+ * told. */
 bool mpp_consumer_fail(mpp_consumer *c, const mpp_error *err);
 /* Why MPP_GONE: the mesh's cause, or that of this consumer alone.  false: nothing has failed. */
 bool mpp_consumer_cause(const mpp_consumer *c, mpp_error *cause);
@@ -457,103 +448,9 @@ int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pol
              int64_t deadline_ns);
 int64_t mpp_now(void); /* CLOCK_MONOTONIC, nanoseconds */
 
-/* For a program that catches SIGCONT: we were stopped and go on, and time-outs of who has not come begin anew.  (Without
- * that, a stop that lasts past a time-out is seen, and a shorter one counts.)  p or c may be NULL. */
+/* For a program that catches SIGCONT: we were stopped and go on, and time-outs of who has not come begin anew.
+ * (Without that, a stop that lasts past a time-out is seen, and a shorter one counts.)  p or c may be NULL. */
 void mpp_continued(mpp_producer *p, mpp_consumer *c);
-
-/* ---- snapshot ----------------------------------------------------------------------------------- */
-
-/* Counters.  Those of a participant that serves several lanes stand in each of them. */
-typedef struct mpp_endpoint_counters {
-#define ENDPOINT_COUNTER(name, kind, unit, prose) uint64_t name;
-#include "counters.def"
-} mpp_endpoint_counters;
-
-typedef struct mpp_counters {
-#define COUNTER(name, kind, unit, side, prose) uint64_t name;
-#include "counters.def"
-} mpp_counters;
-
-typedef struct mpp_share_counters {
-#define SHARE_COUNTER(name, kind, unit, prose) uint64_t name;
-#include "counters.def"
-} mpp_share_counters;
-
-/* A producer's share of a stream whose buffer overwrites. */
-typedef struct mpp_share {
-    unsigned stream, producer;
-    const char *state; /* "none" "running" "ended" "failed" */
-    mpp_share_counters counters;
-} mpp_share;
-
-typedef struct mpp_participant {
-    char role; /* 'p' or 'c' */
-    unsigned index, lane;
-    bool spectator;    /* it reads a stream whose buffer overwrites: that it died is nobody else's concern */
-    const char *state; /* "free" "live" "done" "dead" */
-    pid_t pid;         /* of a live one as we see it; 0: in another PID namespace */
-    char label[32];
-    const char *activity; /* NULL unless live */
-    unsigned doing;       /* the same as an mpp_activity */
-    int channel;          /* the index of a peer whose space or data it waits for, or -1 */
-    int64_t since_ns;     /* by the clock of taken_ns; 0: unknown */
-    pid_t command;        /* the process behind it, 0: none */
-    int fd;               /* its descriptor that it waits for to read its input or write its output, or -1 */
-    mpp_endpoint_counters counters;
-} mpp_participant;
-
-typedef struct mpp_channel {
-    unsigned lane, producer, consumer;
-    uint64_t fill; /* bytes published and not released */
-    bool wanted;   /* its producer sleeps for space here */
-    bool awaited;  /* its consumer sleeps for data of this producer, or last did, ... */
-    bool needed;   /* ... and nobody else's would do */
-    int head;      /* the stream whose bytes are the next to be read; -1: none, or it cannot be said */
-    int asked;     /* another stream, that its consumer has asked for and has not had all of; -1: none */
-    uint64_t
-        behind; /* records that its consumer has yet to read or to miss, of a ring or latest; UINT64_MAX: of neither */
-    mpp_counters counters;
-} mpp_channel;
-
-/* A copy of a mesh's state at about one moment.  Owned by the caller.  It is read(2) from the segment, which is opened
- * for reading and never mapped: nothing that happens to a segment meanwhile can harm the reader. */
-typedef struct mpp_snapshot {
-    char id[MPP_NAME_MAX + 1];
-    char uuid[37];
-    const char *state;   /* "new" "live" "closed" "failed" "removed" */
-    const char *garbage; /* why --gc would remove it, or NULL */
-    int64_t taken_ns;    /* CLOCK_MONOTONIC of the initial time namespace, as all moments here */
-    int64_t created_ns;  /* CLOCK_REALTIME */
-    uint64_t segment_size, ring_size, max_record;
-    unsigned producers, consumers, lanes, n_streams;
-    pid_t watch_pid;
-    bool keep;
-    mpp_error cause; /* status MPP_S_DONE: none */
-    int cause_by;    /* in participants: who failed; -1: nobody, or it was found by another */
-    mpp_stream_info *streams;
-    mpp_participant *participants; /* by lane, producers before consumers */
-    unsigned n_participants;
-    mpp_channel *channels; /* those with traffic, or that somebody waits for; sorted by lane, producer, consumer */
-    unsigned n_channels;
-    mpp_share *shares; /* of all streams whose buffer overwrites, by stream and producer */
-    unsigned n_shares;
-    mpp_mesh
-        *mesh; /* for the calls that ask for a stream, mpp_mesh_where() and mpp_mesh_cause(); not to be attached to */
-} mpp_snapshot;
-
-/* 0, or -1 with *err: MPP_S_NO_MESH, MPP_S_CORRUPT, MPP_S_ERROR. */
-int mpp_snapshot_take(const char *id, mpp_snapshot **s, mpp_error *err);
-void mpp_snapshot_free(mpp_snapshot **s);
-
-/* The most frequent key among the records that are unread on a channel, as far as a sample of them can be read while
- * others go on.  false: none was read, or the stream's partition does not look at a key. */
-typedef struct mpp_hot_key {
-    char key[64];         /* its first bytes; may hold anything but NUL */
-    unsigned times, seen; /* of so many records looked at */
-} mpp_hot_key;
-bool mpp_snapshot_hot_key(const mpp_snapshot *s, const mpp_channel *c, mpp_hot_key *hot);
-/* Ids of every mesh of this user, sorted; to be freed one by one and as a whole.  The number, or -1 with errno. */
-int mpp_mesh_list(char ***ids);
 
 #ifdef __cplusplus
 }

@@ -20,7 +20,7 @@ top() {
 @test "a program can be built against what is installed, with what mpp.pc says" {
     top PREFIX=/opt/mpp install
     cat >program.c <<'EOF'
-#include <mpp.h>
+#include <mpp-look.h>
 #include <stdio.h>
 
 int main(void)
@@ -54,7 +54,7 @@ EOF
     run -0 ./program
     assert_output --regexp '^[0-9a-f]{12} 1 0$'
     if type -P c++; then
-        echo '#include <mpp.h>' >program.cc
+        echo '#include <mpp-look.h>' >program.cc
         # shellcheck disable=SC2046 # words are wanted
         c++ -Wall -Wextra -Werror $(field Cflags) -fsyntax-only program.cc
     fi

@@ -1,6 +1,6 @@
 #include "common/errand.h"
 
-#include "common/io.h"
+#include "io.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,6 +2,7 @@
 #define CLI_OPTIONS "create/mpp-create.opt"
 #include "common/cli.h"
 #include "common/io.h"
+#include "mpp-look.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 #include "run/participant.h"
 
 #include "common/signals.h"
+#include "mpp-look.h"
 #include "run/all.h"
 
 #include <stdarg.h>

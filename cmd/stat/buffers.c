@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "mpp-look.h"
 #include "stat/cell.h"
 
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 #ifndef CMD_STAT_BUFFERS_H
 #define CMD_STAT_BUFFERS_H
 
+#include "mpp-look.h"
 #include "stat/table.h"
 #include "stat/take.h"
 

@@ -1,6 +1,7 @@
 #include "stat/cell.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 
 #include <string.h>
 

@@ -4,6 +4,7 @@
 #ifndef CMD_STAT_CELL_H
 #define CMD_STAT_CELL_H
 
+#include "mpp-look.h"
 #include "stat/table.h"
 #include "stat/take.h"
 

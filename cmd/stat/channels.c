@@ -1,6 +1,7 @@
 #include "stat/channels.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 #include "stat/cell.h"
 
 static void show_channel(char *out, const column *c, const void *context, const void *row)

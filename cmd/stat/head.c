@@ -1,6 +1,7 @@
 #include "stat/head.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 #include "stat/table.h"
 #include "stat/take.h"
 #include "stat/words.h"

@@ -2,7 +2,7 @@
 #ifndef CMD_STAT_HEAD_H
 #define CMD_STAT_HEAD_H
 
-#include "mpp.h"
+#include "mpp-look.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/utf8.h"
+#include "mpp-look.h"
 #include "stat/limit.h"
 #include "stat/value.h"
 #include "stat/words.h"

@@ -1,6 +1,7 @@
 #include "stat/limit.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #ifndef CMD_STAT_LIMIT_H
 #define CMD_STAT_LIMIT_H
 
-#include "mpp.h"
+#include "mpp-look.h"
 
 #include <stdbool.h>
 

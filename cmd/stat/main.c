@@ -1,6 +1,7 @@
 /* mpp-stat - look at meshes without disturbing them */
 #define CLI_OPTIONS "stat/mpp-stat.opt"
 #include "common/cli.h"
+#include "mpp-look.h"
 #include "stat/view.h"
 #include "stat/watch.h"
 #include "stat/words.h"

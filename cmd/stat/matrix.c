@@ -1,4 +1,5 @@
 #include "stat/matrix.h"
+#include "mpp-look.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #ifndef CMD_STAT_MATRIX_H
 #define CMD_STAT_MATRIX_H
 
-#include "mpp.h"
+#include "mpp-look.h"
 
 #include <stdio.h>
 

@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "mpp-look.h"
 #include "stat/buffers.h"
 #include "stat/channels.h"
 #include "stat/head.h"

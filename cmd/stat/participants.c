@@ -1,6 +1,7 @@
 #include "stat/participants.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 #include "stat/cell.h"
 
 #include <string.h>

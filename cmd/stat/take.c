@@ -1,4 +1,5 @@
 #include "stat/take.h"
+#include "mpp-look.h"
 
 #include <stdio.h>
 #include <stdlib.h>

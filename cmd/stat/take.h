@@ -2,7 +2,7 @@
 #ifndef CMD_STAT_TAKE_H
 #define CMD_STAT_TAKE_H
 
-#include "mpp.h"
+#include "mpp-look.h"
 #include "why/why.h"
 
 #include <stdbool.h>

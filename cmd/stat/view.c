@@ -1,6 +1,7 @@
 #include "stat/view.h"
 
 #include "common/cli.h"
+#include "mpp-look.h"
 #include "stat/json.h"
 #include "stat/list.h"
 #include "stat/mesh.h"

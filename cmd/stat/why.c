@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "mpp-look.h"
 
 #include <errno.h>
 #include <stdlib.h>

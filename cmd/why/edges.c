@@ -1,6 +1,7 @@
 #include "why/edges.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 #include "why/pipes.h"
 
 #include <string.h>

@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "mpp-look.h"
 #include "why/say.h"
 
 #include <stdlib.h>

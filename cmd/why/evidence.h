@@ -2,6 +2,7 @@
 #ifndef CMD_WHY_EVIDENCE_H
 #define CMD_WHY_EVIDENCE_H
 
+#include "mpp-look.h"
 #include "why/graph.h"
 
 /* Nobody follows a circle for more steps than these. */

@@ -1,6 +1,7 @@
 #include "why/graph.h"
 
 #include "common/cli.h"
+#include "mpp-look.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,6 +7,7 @@
 #ifndef CMD_WHY_GRAPH_H
 #define CMD_WHY_GRAPH_H
 
+#include "mpp-look.h"
 #include "proc/proc.h"
 #include "why/why.h"
 #include "why/world.h"

@@ -1,6 +1,7 @@
 #include "why/pipes.h"
 
 #include "common/text.h"
+#include "mpp-look.h"
 
 #include <stdio.h>
 #include <string.h>

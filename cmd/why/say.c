@@ -1,4 +1,5 @@
 #include "why/say.h"
+#include "mpp-look.h"
 
 void say_who(text_line *t, const why_node *n, const mpp_snapshot *asked)
 {

@@ -3,6 +3,7 @@
 #define CMD_WHY_SAY_H
 
 #include "common/text.h"
+#include "mpp-look.h"
 #include "why/graph.h"
 
 /* "producer 0 (pid 4711, zcat) of mesh a" */

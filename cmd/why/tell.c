@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "mpp-look.h"
 #include "why/evidence.h"
 #include "why/say.h"
 

@@ -2,6 +2,7 @@
 #ifndef CMD_WHY_TELL_H
 #define CMD_WHY_TELL_H
 
+#include "mpp-look.h"
 #include "why/graph.h"
 
 /* Fill in text, advice, evidence and for_ns.  asked: the mesh that is asked about; participants of others are told with

@@ -2,6 +2,7 @@
 
 #include "common/cli.h"
 #include "common/text.h"
+#include "mpp-look.h"
 #include "proc/glance.h"
 #include "why/edges.h"
 #include "why/solve.h"

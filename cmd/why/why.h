@@ -11,7 +11,7 @@
 #ifndef CMD_WHY_WHY_H
 #define CMD_WHY_WHY_H
 
-#include "mpp.h"
+#include "mpp-look.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #include "why/world.h"
 
 #include "common/cli.h"
+#include "mpp-look.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 
 #include "proc/table.h"
 
-#include "mpp.h"
+#include "mpp-look.h"
 
 typedef struct why_world why_world;
 why_world *world_make(void);

@@ -13,7 +13,7 @@
  *
  * The mesh has its name from $MESH.  Producer and reader have a CPU each, where there are two. */
 #include "cpu.h"
-#include "mpp.h"
+#include "mpp-look.h"
 
 #include <signal.h>
 #include <stdio.h>

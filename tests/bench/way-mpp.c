@@ -1,6 +1,6 @@
 /* Messages through a mesh: records of a fixed size. */
 #include "messages.h"
-#include "mpp.h"
+#include "mpp-look.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,8 @@
  * allocates is wrapped by the linker (-Wl,--wrap), so the same runs under LeakSanitizer; without it, what is allocated
  * is counted.  Nothing is random: a failure prints call and n. */
 #include "door.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
 #include "rig.h"
 
 #include <sys/prctl.h>

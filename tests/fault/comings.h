@@ -8,6 +8,7 @@
 #define COMINGS_H
 
 #include "ends.h"
+#include "mpp-look.h"
 
 enum { PATIENCE_MS = 2000 };
 

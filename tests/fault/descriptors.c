@@ -4,7 +4,7 @@
  * is whole and goes on without any more; nobody is taken for dead, and nothing is removed, because it could not be
  * looked at.  Nothing is random: a failure prints call and room. */
 #include "door.h"
-#include "mesh.h"
+#include "mpp-look.h"
 #include "rig.h"
 
 #include <sys/prctl.h>

@@ -7,6 +7,7 @@
  *
  * ends.h has the ends, comings.h the comings, and the rules that say what is expected. */
 #include "comings.h"
+#include "mpp-look.h"
 
 enum { CELL_MS = 1000 };
 

@@ -5,9 +5,12 @@
 #ifndef ENDS_H
 #define ENDS_H
 
-#include "atomics.h"
+#include "base/atomics.h"
 #include "door.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
+#include "shm/layout.h"
+#include "shm/segment.h"
 
 #include <sys/prctl.h>
 

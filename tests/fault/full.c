@@ -3,7 +3,7 @@
  *
  * Either all goes well, or what does not fit is an error that says how much was wanted and how much there is, which
  * everybody in the mesh is told; never SIGBUS, and nothing is left.  Nothing is random: a failure prints the size. */
-#include "mesh.h"
+#include "mpp-look.h"
 #include "rig.h"
 
 enum { PAGE = 4 << 10, SMALLEST = 64 << 10, LARGEST = 1 << 20, RECORD = 5000, RECORDS = 60 };

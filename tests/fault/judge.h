@@ -9,6 +9,7 @@
 #ifndef JUDGE_H
 #define JUDGE_H
 
+#include "mpp-look.h"
 #include "sweep.h"
 
 static inline bool judge_is_for(const process *p, char role, unsigned index)

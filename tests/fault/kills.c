@@ -4,8 +4,8 @@
  * as the median goes (nobody is blocked on its output here).  Nothing is left after --gc.
  *
  * Each round is a mesh of random size and partition with random inputs and outputs.  MPP_KILLS is how many processes
- * there are to be killed (500; MPP_ROUNDS multiplies it); a failure prints the round's seed, and `kills SEED` repeats it ten times: the mesh
- * is the same then and so is the moment, but not what else the machine does. */
+ * there are to be killed (500; MPP_ROUNDS multiplies it); a failure prints the round's seed, and `kills SEED` repeats
+ * it ten times: the mesh is the same then and so is the moment, but not what else the machine does. */
 #define RECORDS 12000
 #include "judge.h"
 

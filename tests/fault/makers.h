@@ -5,6 +5,7 @@
 
 #include "bell.h"
 #include "lives.h"
+#include "mpp-look.h"
 
 #define STEPPED "stepped"
 

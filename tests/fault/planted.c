@@ -4,7 +4,9 @@
  * in the mesh is told, and what was planted is as it was.  (What stands in a segment's place: unit/segment.)
  * Nothing is random. */
 #include "door.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
+#include "shm/layout.h"
 
 static char elsewhere[64], victim[80]; /* a directory of ours, and a file in it, that links point to */
 

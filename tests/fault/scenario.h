@@ -13,6 +13,7 @@
 #ifndef SCENARIO_H
 #define SCENARIO_H
 
+#include "mpp-look.h"
 #include "sandbox.h"
 
 enum { PROCESSES_MAX = 6, WORDS_MAX = 24, SCENARIO_SECONDS = 10 * (HARNESS_SANITIZED ? 10 : 1) };

@@ -9,6 +9,7 @@
  * seed that repeats its round alone: MPP_TERMS=1 MPP_SEED=SEED.  MPP_STATE=WORD takes the states with WORD in their
  * names. */
 #include "judge.h"
+#include "mpp-look.h"
 
 #include <sys/ioctl.h>
 #include <termios.h>

@@ -6,9 +6,12 @@
 #ifndef WORLD_H
 #define WORLD_H
 
-#include "atomics.h"
-#include "mesh.h"
+#include "base/atomics.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
 #include "rig.h"
+#include "shm/layout.h"
+#include "shm/segment.h"
 
 enum { WORLD_WARM = 10, WORLD_RECORDS = WORLD_WARM + 9, WORLD_LONGEST = 20000 };
 #define WORLD_PATIENCE INT64_C(5000000000)

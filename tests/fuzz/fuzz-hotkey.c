@@ -3,6 +3,7 @@
  * Shows that it is the key that occurs most among the records of whole frames, for every format, and that nothing is
  * read that was not copied. */
 #include "live.h"
+#include "mpp-look.h"
 
 enum { STREAMS = 5, SAMPLE_MAX = 2048 };
 

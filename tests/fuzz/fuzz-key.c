@@ -4,6 +4,9 @@
  * that a record and its key's bytes lie in the same range. */
 #include "naive-key.h"
 
+#include "record/key-order.h"
+#include "record/key-range.h"
+
 #include <xxhash.h>
 
 enum { RECORDS = 3, BOUNDS = 8 };

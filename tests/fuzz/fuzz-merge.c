@@ -7,7 +7,7 @@
 #include "place.h"
 
 #include "consume/merge.h"
-#include "mpp.h"
+#include "mpp-look.h"
 
 mpp_outcome __wrap_mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
 void __wrap_mpp_release(mpp_consumer *c, mpp_batch *batch);

@@ -3,6 +3,7 @@
  * Shows that opening it is a mesh whose every number is within bounds and that can be used, or is refused as corrupt
  * with a text that names it; and that looking at it comes to the same. */
 #include "look.h"
+#include "mpp-look.h"
 
 enum { IMAGE_MAX = 4 << 20, SMALL = 24, STREAMS = 3 };
 

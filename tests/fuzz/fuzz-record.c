@@ -3,8 +3,8 @@
  * Shows that mpp_record_next(), mpp_record_count(), record_last() and the splitter agree with each other and with a
  * loop over single bytes, for every format, limit and cut, and look at no byte that is not theirs. */
 #include "fuzz.h"
-#include "record.h"
-#include "splitter.h"
+#include "record/record.h"
+#include "record/splitter.h"
 
 /* ---- the obvious way --------------------------------------------------------------------------------- */
 

@@ -1,11 +1,11 @@
-/* fuzz-scan - the scanner of lines and fields, by every way to make its masks, against the obvious way
+/* fuzz-scan - the scanner of lines and fields, by the way that the processor gets and by the plain one, against the
+ * obvious way
  *
  * Shows that records and fields are found where they are, for any bytes at any length, delimiter, separator and
  * field. */
 #include "fuzz.h"
 
-/* Its ways are not told apart outside. */
-#include "../../lib/scan.c"
+#include "record/scan.h"
 
 enum { SPACE = 512 };
 
@@ -60,7 +60,7 @@ static void count_compare(const unsigned char *p, size_t n, unsigned char c)
     for (size_t i = 0; i < n; i++)
         count += p[i] == c;
     must(scan_count(p, n, c) == count, "%llu", (unsigned long long)count);
-    must(count_plain(p, n, c) == count, "%llu", (unsigned long long)count);
+    must(scan_count_plain(p, n, c) == count, "%llu", (unsigned long long)count);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -72,11 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const unsigned max = 1 + food_byte(&f);
     unsigned char *p = food_copy(f);
     compare("scan_records", scan_records, &o, p, f.n, max);
-    compare("the words", records_words, &o, p, f.n, max);
-#ifdef SCAN_AVX2
-    if (wide())
-        compare("the wide vectors", records_avx2, &o, p, f.n, max);
-#endif
+    compare("the plain way", scan_records_plain, &o, p, f.n, max);
     count_compare(p, f.n, o.delimiter);
     count_compare(p, f.n, o.separator);
     free(p);

@@ -4,6 +4,8 @@
  * cause without control characters. */
 #include "look.h"
 
+#include "mesh/over.h"
+
 static mpp_mesh *mesh;
 static unsigned char *before; /* the words as they were */
 

@@ -5,13 +5,17 @@
 #ifndef LIVE_H
 #define LIVE_H
 
+#include "mpp-look.h"
 #include "place.h"
 
 #include "../unit/rig.h"
 
-#include "atomics.h"
-#include "consumer.h"
-#include "producer.h"
+#include "channel/inlet.h"
+#include "consumer/consumer.h"
+#include "mesh/mesh.h"
+#include "producer/producer.h"
+#include "shm/layout.h"
+#include "shm/segment.h"
 
 enum { LIVE_BATCHES = 10000 };
 

@@ -3,6 +3,7 @@
 #define LOOK_H
 
 #include "live.h"
+#include "mpp-look.h"
 
 static inline void look_text(const char *text, size_t room)
 {

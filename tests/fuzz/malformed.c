@@ -6,6 +6,7 @@
  * refused with a text.  A failure prints the field and the value; `malformed FIELD` tries that field alone. */
 #include "last-words.h"
 #include "look.h"
+#include "mpp-look.h"
 
 enum { RECORDS = 40, ROUNDS = 50 };
 

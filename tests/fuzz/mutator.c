@@ -8,6 +8,7 @@
  * records, and each participant ends within 5 s of being told to. */
 #include "last-words.h"
 #include "look.h"
+#include "mpp-look.h"
 
 #include <pthread.h>
 #include <sys/prctl.h>

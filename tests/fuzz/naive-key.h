@@ -3,7 +3,7 @@
 #define NAIVE_KEY_H
 
 #include "fuzz.h"
-#include "key.h"
+#include "record/key.h"
 
 #include <math.h>
 

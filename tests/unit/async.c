@@ -2,8 +2,10 @@
  * appear, and whatever ends them is told.  Then the same on a buffer whose push takes several steps, waits, and fails.
  *
  * MPP_SEED=n replays which ones are cancelled. */
+#include "buffer/buffer.h"
 #include "pending.h"
-#include "producer.h"
+#include "producer/producer.h"
+#include "producer/push.h"
 
 #include <pthread.h>
 #include <sys/epoll.h>

@@ -2,7 +2,7 @@
 #ifndef BELL_H
 #define BELL_H
 
-#include "doorbell.h"
+#include "ring/doorbell.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -3,10 +3,13 @@
  * not opened.  Nobody crashes, and nobody waits for what cannot come.
  *
  * MPP_SEED=n replays the random part. */
-#include "atomics.h"
-#include "consumer.h"
-#include "producer.h"
+#include "base/atomics.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
+#include "producer/producer.h"
 #include "readers.h"
+#include "ring/mailbox.h"
+#include "shm/layout.h"
 
 enum { SESSIONS = 1000, MS = 1000000 };
 
@@ -30,7 +33,7 @@ static victim victim_of(mpp_buffer_kind kind)
     reader_take(&v.r, UINT32_MAX);
     v.buffer = mesh_buffer(v.m, 0);
     v.share = layout_share_of(v.buffer, 0);
-    v.area = producer_stream_of(v.a.p, 0)->area;
+    v.area = producer_stream_of(v.a.p, 0)->kept.over.area;
     return v;
 }
 

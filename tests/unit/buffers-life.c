@@ -3,6 +3,7 @@
  *
  * What was published comes first, always; a reader's misfortune is its own. */
 #include "door.h"
+#include "mpp-look.h"
 #include "readers.h"
 
 #include <pthread.h>

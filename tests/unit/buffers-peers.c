@@ -4,6 +4,7 @@
  * MPP_ROUNDS=n does n times as much (1000: the 10^8 values of `latest`).  Nothing is drawn at random but how long the
  * readers nap. */
 #include "door.h"
+#include "mpp-look.h"
 #include "readers.h"
 
 #include <stdatomic.h>

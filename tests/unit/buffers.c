@@ -2,6 +2,7 @@
  * or fail; how a producer's end looks to them; what is refused; and when the mesh goes.
  *
  * MPP_SEED=n replays the lengths of the values. */
+#include "mpp-look.h"
 #include "readers.h"
 
 static const mpp_buffer_kind kinds[] = {MPP_RING, MPP_LATEST, MPP_MAILBOX};

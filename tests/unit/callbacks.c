@@ -1,6 +1,6 @@
 /* Sources that call back, and sources and buffers that fail without saying how. */
 #include "pending.h"
-#include "producer.h"
+#include "producer/producer.h"
 
 static struct {
     rig r;

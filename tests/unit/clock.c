@@ -1,6 +1,6 @@
 /* clock - moments in a segment are the same for who is in another time namespace */
-#include "clock.h"
-#include "liveness.h"
+#include "base/clock.h"
+#include "base/liveness.h"
 
 #include "tap.h"
 

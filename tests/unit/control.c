@@ -1,7 +1,8 @@
 /* The control ring: its capacity, its order, and counts that cannot be. */
-#include "control.h"
-#include "atomics.h"
+#include "run/control.h"
+#include "base/atomics.h"
 #include "harness.h"
+#include "shm/layout.h"
 
 #include <pthread.h>
 

@@ -1,8 +1,12 @@
 /* A hostile peer: whatever it writes into shared memory ends the mesh by name, and harms nobody. */
-#include "atomics.h"
-#include "consumer.h"
-#include "producer.h"
+#include "base/atomics.h"
+#include "consumer/consumer.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
+#include "producer/producer.h"
 #include "rig.h"
+#include "ring/ring.h"
+#include "shm/layout.h"
 
 enum { SESSIONS = 1000 };
 

@@ -1,7 +1,8 @@
 /* Death: what the others see of it, at once and whatever the dead one was doing; and what only looks like one. */
-#include "atomics.h"
+#include "base/atomics.h"
 #include "door.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "shm/layout.h"
 
 #include <sys/prctl.h>
 

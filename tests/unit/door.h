@@ -8,6 +8,7 @@
 #define DOOR_H
 
 #include "harness.h"
+#include "mpp-look.h"
 
 static inline mpp_mesh *mesh_of(unsigned producers, unsigned consumers)
 {

@@ -2,10 +2,13 @@
  *
  * The watchdog is the test: a lost wake-up is a sleep without end.  TOKENS=1000000 prog hands over as many where
  * each costs a wake-up or two (a minute or two). */
-#include "atomics.h"
+#include "ring/doorbell.h"
+#include "base/atomics.h"
 #include "bell.h"
 #include "harness.h"
-#include "ring.h"
+#include "mesh/mesh.h"
+#include "ring/ring.h"
+#include "shm/layout.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -1,7 +1,10 @@
 /* Endpoints: whose an index is, and who is there. */
-#include "atomics.h"
+#include "base/atomics.h"
 #include "door.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "shm/layout.h"
+#include "shm/lock.h"
+#include "shm/segment.h"
 
 enum { CROWD = 64 };
 

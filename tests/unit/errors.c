@@ -1,7 +1,8 @@
 /* What errors say: one line whatever things are called, with the reason at its end and the limit that was run into; the
  * same class and reason for everybody, whoever passed an mpp_error; and of a failing callback something in any case. */
-#include "error.h"
-#include "mesh.h"
+#include "base/error.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
 #include "rig.h"
 
 #include <sys/resource.h>

@@ -1,8 +1,9 @@
 /* Several producers, held by one thread together with their consumer: whose batch comes when, what is counted, and
  * numbers that wrap. */
-#include "atomics.h"
+#include "base/atomics.h"
 #include "harness.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "mpp-look.h"
 
 #include <pthread.h>
 

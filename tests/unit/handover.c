@@ -7,9 +7,10 @@
  * release of space and its own bell.  In the second a single frame goes to and fro, so that each side waits for the
  * other every time.  A side that cannot go on tries some more times, how often is drawn at random, and then sleeps.  A
  * wake-up counts as lost when a sleep is over by its deadline and what was waited for had been there for long. */
-#include "atomics.h"
+#include "base/atomics.h"
 #include "harness.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "shm/layout.h"
 
 #include <sys/mman.h>
 

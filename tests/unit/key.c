@@ -1,6 +1,8 @@
 /* Tests of lib/key.c: what is parsed and refused, the bytes that are hashed, orders compared with those of the
  * real sort(1), ranges compared with the definition. */
-#include "key.h"
+#include "record/key.h"
+#include "record/key-order.h"
+#include "record/key-range.h"
 #include "tap.h"
 
 #include <locale.h>

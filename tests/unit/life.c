@@ -1,6 +1,7 @@
 /* The life of a stream through the public API: registered, asked for, run, cancelled, ended, asked for again. */
-#include "mesh.h"
+#include "mesh/mesh.h"
 #include "rig.h"
+#include "shm/layout.h"
 
 /* How a run stands on the channel to consumer j. */
 static unsigned state_of(const rig *r, unsigned stream, unsigned j)

@@ -2,7 +2,7 @@
  * taken + what lies in it = put - wherever in a take or a put others act, and with threads.
  *
  * Random parts: MPP_SEED=n replays them (not the threads); MPP_ROUNDS=n: the threads do n times as much. */
-#include "mailbox.h"
+#include "ring/mailbox.h"
 #include "steps.h"
 #include "twice.h"
 #include "values.h"

@@ -1,7 +1,9 @@
 /* Meshes: what can be made of which options, under which names, and for how long it stays. */
-#include "mesh.h"
-#include "atomics.h"
+#include "mesh/mesh.h"
 #include "harness.h"
+#include "mesh/sockets.h"
+#include "mpp-look.h"
+#include "shm/layout.h"
 
 enum { RING = 64 << 10 };
 

@@ -5,6 +5,7 @@
 #ifndef READERS_H
 #define READERS_H
 
+#include "mpp-look.h"
 #include "rig.h"
 #include "values.h"
 

@@ -1,6 +1,6 @@
 /* Tests of lib/record.c.  Data stands at the end of a page that is followed by one that cannot be read, so that
  * a byte read too many is a crash in any build. */
-#include "record.h"
+#include "record/record.h"
 #include "tap.h"
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 #ifndef REEL_H
 #define REEL_H
 
+#include "ring/tape.h"
 #include "steps.h"
-#include "tape.h"
 #include "twice.h"
 #include "values.h"
 

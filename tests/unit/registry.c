@@ -1,7 +1,7 @@
 /* The registry: which messages move it, which it refuses, and who wants what then. */
-#include "registry.h"
+#include "run/registry.h"
 #include "harness.h"
-#include "layout.h"
+#include "shm/layout.h"
 
 #include <sys/resource.h>
 

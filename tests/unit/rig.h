@@ -6,6 +6,7 @@
 #define RIG_H
 
 #include "harness.h"
+#include "mpp-look.h"
 
 enum { RIG_CONSUMERS = 3, RIG_STREAMS = 5, RIG_RING = 64 << 10, RIG_PATIENCE = 200 };
 

@@ -1,7 +1,8 @@
 /* Both ends of a data ring: positions, wraps, what a peer may not store, and two threads. */
-#include "ring.h"
-#include "atomics.h"
+#include "ring/ring.h"
+#include "base/atomics.h"
 #include "harness.h"
+#include "shm/layout.h"
 #include "twice.h"
 
 #include <pthread.h>
@@ -108,7 +109,7 @@ static bool write_some(ring_writer *w, uint64_t start, uint64_t unread)
 static bool read_some(ring_reader *r, uint64_t start, uint64_t unread)
 {
     uint64_t there = ring_unread(r);
-    if (there == RING_CORRUPT || there > unread || (there == 0) != (unread == 0) || ring_look(r) != unread)
+    if (there == RING_CORRUPT || there > unread || (there == 0) != (unread == 0) || ring_refresh(r) != unread)
         return false;
     uint64_t n = unread ? 8 * tap_random(unread / 8 + 1) : 0;
     const unsigned char *from = ring_head(r);
@@ -174,13 +175,13 @@ static void test_bad_writer(uint64_t at)
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         open_at(at, &w, &r);
         push(&w, 64);
-        ring_look(&r);
+        ring_refresh(&r);
         r.head += 32;
         ring_release(&r);
         r.head += 32;
         store_relaxed(&channel.write, bad[i].write);
-        ok(ring_unread(&r) == RING_CORRUPT && ring_look(&r) == RING_CORRUPT, "a writer's position that %s is corrupt",
-           bad[i].what);
+        ok(ring_unread(&r) == RING_CORRUPT && ring_refresh(&r) == RING_CORRUPT,
+           "a writer's position that %s is corrupt", bad[i].what);
         store_relaxed(&channel.write, at + 64);
         ok(r.write == at + 64 && ring_unread(&r) == 0, "and not believed");
     }

@@ -1,6 +1,7 @@
 /* Runs of a stream, one after the other, each cancelled at a random point or read to its end: nothing of one ever turns
  * up in another, and nobody waits for ever.  First in one thread, step by random step; then between threads that
  * sleep. */
+#include "mpp-look.h"
 #include "rig.h"
 
 #include <pthread.h>

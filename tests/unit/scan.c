@@ -1,5 +1,5 @@
 /* scan - records and a field of each, against the obvious way, at every alignment and length */
-#include "scan.h"
+#include "record/scan.h"
 
 #include "tap.h"
 

@@ -1,7 +1,10 @@
 /* What stands in the place of a segment: other things, corrupt ones, and crowds that make and remove the same one. */
-#include "atomics.h"
+#include "shm/segment.h"
 #include "harness.h"
-#include "mesh.h"
+#include "mesh/mesh.h"
+#include "mesh/sockets.h"
+#include "mpp-look.h"
+#include "shm/layout.h"
 
 enum { RING = 64 << 10, CROWD = 50, GARBAGE = 20 };
 

@@ -1,5 +1,5 @@
 /* Several consumers, several streams: who gets which record, and what streams in one lane owe each other. */
-#include "mesh.h"
+#include "mesh/mesh.h"
 #include "ways.h"
 
 #include <xxhash.h>

@@ -1,5 +1,5 @@
 /* The splitter against a plain reading of the whole, whatever pieces the bytes come in. */
-#include "splitter.h"
+#include "record/splitter.h"
 #include "harness.h"
 
 enum { LONGEST = 300, ROUNDS = 3000 };

@@ -1,6 +1,7 @@
 /* What mpp-stat makes of a snapshot: where the time went, and the matrix of fills. */
 #include "tap.h"
 
+#include "mpp-look.h"
 #include "stat/limit.h"
 #include "stat/matrix.h"
 

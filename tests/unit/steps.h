@@ -6,7 +6,7 @@
 #ifndef STEPS_H
 #define STEPS_H
 
-#include "atomics.h"
+#include "base/atomics.h"
 
 extern struct steps {
     void (*then)(void); /* what happens at step `when`, once; it has no steps itself */

@@ -1,6 +1,7 @@
 /* A name that is taken: by a mesh in use, by one that is dead or unused, by another user's, by what is no mesh.
  * Whoever asks for it is told which, and what to do; what is there stays as it was. */
 #include "harness.h"
+#include "mpp-look.h"
 
 static char place[96];
 

@@ -6,6 +6,7 @@
  * and half through a handle that they open; another thread takes snapshots all the while.  MPP_SEED=n repeats the
  * sizes. */
 #include "harness.h"
+#include "mpp-look.h"
 
 #include <limits.h>
 #include <pthread.h>

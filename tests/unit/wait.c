@@ -1,5 +1,6 @@
 /* mpp_wait(): what ends it, what it says then, and that nothing else does. */
 #include "harness.h"
+#include "mpp-look.h"
 
 #include <sys/time.h>
 

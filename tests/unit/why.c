@@ -2,6 +2,7 @@
 #include "why/edges.h"
 #include "why/solve.h"
 
+#include "mpp-look.h"
 #include "tap.h"
 
 #include <signal.h>

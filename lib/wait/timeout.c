@@ -1,0 +1,251 @@
+
+
+#include "wait/timeout.h"
+
+#include "base/atomics.h"
+#include "base/liveness.h"
+#include "base/names.h"
+#include "channel/inlet.h"
+#include "channel/outlet.h"
+#include "consumer/consumer.h"
+#include "consumer/wait.h"
+#include "endpoint/endpoint.h"
+#include "endpoint/fail.h"
+#include "mesh/mesh.h"
+#include "producer/life.h"
+#include "producer/producer.h"
+#include "producer/wait.h"
+#include "shm/layout.h"
+
+static bool never_came(const endpoint *e, unsigned lane, unsigned peer)
+{
+    layout_slot *s = endpoint_peer(e, lane, peer);
+    return load_acquire(&s->state) == LAYOUT_FREE; /* [L2] */
+}
+
+static bool producer_waits_for(mpp_producer *p, unsigned *peer)
+{
+    for (unsigned i = 0; i < p->n_outlets; i++) {
+        outlet *o = &p->outlets[i];
+        if ((o->need || o->end_wanted || p->nobody_asked) && never_came(&p->end, o->lane, o->consumer)) {
+            *peer = o->consumer;
+            return true;
+        }
+    }
+    return false;
+}
+
+typedef struct crowd {
+    bool somebody, everybody_never;
+} crowd;
+
+static crowd consumers_seen(const endpoint *e)
+{
+    crowd seen = {false, true};
+    for (unsigned lane = 0; lane < e->n_lanes; lane++)
+        for (unsigned j = 0; j < e->n_peers; j++) {
+            uint32_t state = load_acquire(&endpoint_peer(e, e->lanes[lane], j)->state); /* [L2] */
+            seen.somebody |= state == LAYOUT_LIVE;
+            seen.everybody_never &= state == LAYOUT_FREE;
+        }
+    return seen;
+}
+
+int64_t timeout_earlier(int64_t a, int64_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
+
+int64_t timeout_of_producer(mpp_producer *p)
+{
+    unsigned peer;
+    endpoint *e = &p->end;
+    if (!e->attach_timeout_ns)
+        return 0;
+    if (e->barrier)
+        return e->since_ns + e->attach_timeout_ns;
+    if (producer_waits_for(p, &peer))
+        return e->since_ns + e->attach_timeout_ns;
+    if (!producer_waits_start(p))
+        return 0;
+    crowd seen = consumers_seen(e);
+    if (seen.somebody || (p->runs == 0 && !seen.everybody_never)) {
+        p->idle_since_ns = 0;
+        return 0;
+    }
+    if (seen.everybody_never)
+        return e->since_ns + e->attach_timeout_ns;
+    if (!p->idle_since_ns)
+        p->idle_since_ns = mpp_now();
+    return p->idle_since_ns + e->attach_timeout_ns;
+}
+
+/* Also one that has not asked yet, for whatever reason, waits for who shall give. */
+static bool consumer_waits_for(const mpp_consumer *c, const inlet *i)
+{
+    bool asked = false;
+    for (unsigned k = 0; k < c->n_streams; k++)
+        asked |= c->streams[k].active;
+    return (!asked || consumer_awaits(c, i)) && never_came(&c->end, i->lane, i->producer);
+}
+
+int64_t timeout_of_consumer(mpp_consumer *c)
+{
+    endpoint *e = &c->end;
+    int64_t deadline = 0;
+    if (e->barrier)
+        return e->attach_timeout_ns ? e->since_ns + e->attach_timeout_ns : 0;
+    for (unsigned i = 0; e->attach_timeout_ns && i < c->n_inlets; i++)
+        if (consumer_waits_for(c, &c->inlets[i]))
+            deadline = e->since_ns + e->attach_timeout_ns;
+    return deadline;
+}
+
+static void barrier_timed_out(endpoint *e)
+{
+    unsigned i = 0;
+    while (i + 1 < e->mesh->l.slots && load_acquire(&mesh_slot(e->mesh, i)->state) != LAYOUT_FREE) /* [L2] */
+        i++;
+    const layout_place place = layout_place_of(&e->mesh->l, i);
+    endpoint_fail(e, MPP_S_TIMEOUT, false,
+                  "%s %u never attached, and %s %u has waited %.1f s for everybody (--barrier); start it, or raise "
+                  "--attach-timeout (0: wait for ever)",
+                  names_role(place.role), place.index, names_role(e->role), e->index,
+                  (double)e->attach_timeout_ns / 1e9);
+}
+
+static bool stopped(int32_t pid)
+{
+    char state = pid ? liveness_state((pid_t)pid) : 0;
+    return state == 'T' || state == 't';
+}
+
+/* Is any participant of our lanes, or its command, stopped or traced?  Nobody is late then, nor is who waits for
+ * one. */
+static bool anybody_stopped(const endpoint *e)
+{
+    for (unsigned lane = 0; lane < e->n_lanes; lane++)
+        for (unsigned at = 0; at < e->n_all; at++) {
+            layout_slot *s = mesh_slot(e->mesh, e->lanes[lane] * e->n_all + at);
+            if (load_acquire(&s->state) == LAYOUT_LIVE && /* [L2] */
+                (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command))))
+                return true;
+        }
+    return false;
+}
+
+int64_t timeout_slice(const endpoint *e)
+{
+    return e->timeout_ns / 16 + 1000000;
+}
+
+bool timeout_patience_over(endpoint *e, int64_t slept, bool whole)
+{
+    bool held = whole ? anybody_stopped(e) : e->held;
+    if (!held && !e->held)
+        e->waited_ns += slept < timeout_slice(e) ? slept : timeout_slice(e);
+    e->held = held;
+    return e->waited_ns >= e->timeout_ns;
+}
+
+void timeout_producer_starved(mpp_producer *p, int64_t now)
+{
+    endpoint *e = &p->end;
+    outlet *o = producer_blocked(p);
+    char who[96];
+    if (!o)
+        return;
+    unsigned number = layout_slot_number(&e->mesh->l, o->lane, 'c', o->consumer);
+    layout_slot *s = mesh_slot(e->mesh, number);
+    mesh_who(e->mesh, number, who, sizeof who);
+    endpoint_fail(e, MPP_S_TIMEOUT, false, "%s took nothing for %.1f s (--timeout); it has been %s for %.1f s", who,
+                  (double)e->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
+}
+
+static void producer_timed_out(mpp_producer *p)
+{
+    unsigned peer = 0;
+    endpoint *e = &p->end;
+    if (e->barrier) {
+        barrier_timed_out(e);
+        return;
+    }
+    bool waits = producer_waits_for(p, &peer);
+    if (waits || consumers_seen(e).everybody_never)
+        endpoint_fail(
+            e, MPP_S_TIMEOUT, false,
+            waits ? "consumer %u never attached, and producer %u has waited %.1f s for space in its ring; start "
+                    "it, or raise --attach-timeout (0: wait for ever)"
+                  : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
+                    "raise --attach-timeout (0: wait for ever)",
+            peer, e->index, (double)e->attach_timeout_ns / 1e9);
+    else if (!producer_recheck(p)) /* not when somebody asks at this very moment */
+        producer_unasked(p);
+}
+
+void timeout_consumer_starved(mpp_consumer *c, int64_t now)
+{
+    endpoint *e = &c->end;
+    char who[96];
+    unsigned lane = 0;
+    int producer = consumer_awaited(c, &lane);
+    if (producer < 0)
+        return;
+    unsigned number = layout_slot_number(&e->mesh->l, lane, 'p', (unsigned)producer);
+    layout_slot *s = mesh_slot(e->mesh, number);
+    mesh_who(e->mesh, number, who, sizeof who);
+    endpoint_fail(e, MPP_S_TIMEOUT, false, "no record came from %s for %.1f s (--timeout); it has been %s for %.1f s",
+                  who, (double)e->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
+}
+
+static void consumer_timed_out(mpp_consumer *c)
+{
+    endpoint *e = &c->end;
+    if (e->barrier) {
+        barrier_timed_out(e);
+        return;
+    }
+    for (unsigned i = 0; i < c->n_inlets; i++)
+        if (consumer_waits_for(c, &c->inlets[i])) {
+            endpoint_fail(e, MPP_S_TIMEOUT, false,
+                          "producer %u never attached (consumer %u has waited %.1f s); start it, or raise "
+                          "--attach-timeout (0: wait for ever)",
+                          c->inlets[i].producer, e->index, (double)e->attach_timeout_ns / 1e9);
+            return;
+        }
+}
+
+static void clocks_restart(mpp_producer *p, mpp_consumer *c, int64_t now)
+{
+    if (p)
+        p->end.since_ns = now, p->idle_since_ns = 0;
+    if (c)
+        c->end.since_ns = now;
+}
+
+bool timeout_woke_late(mpp_producer *p, mpp_consumer *c, int64_t deadline, int64_t now)
+{
+    if (now - deadline < INT64_C(500000000))
+        return false;
+    clocks_restart(p, c, now);
+    return true;
+}
+
+void timeout_passed(mpp_producer *p, mpp_consumer *c, int64_t due)
+{
+    int64_t now = mpp_now();
+    if (timeout_woke_late(p, c, due, now))
+        return;
+    int64_t of_producer = p ? timeout_of_producer(p) : 0, of_consumer = c ? timeout_of_consumer(c) : 0;
+    if (of_producer && now >= of_producer)
+        producer_timed_out(p);
+    if (of_consumer && now >= of_consumer)
+        consumer_timed_out(c);
+}
+
+void mpp_continued(mpp_producer *p, mpp_consumer *c)
+{
+    clocks_restart(p, c, mpp_now());
+}
