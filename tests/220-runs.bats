@@ -305,3 +305,20 @@ second='wc -l <out.a >started.b; seq 5'
     all_done
     same a <(echo 1)
 }
+
+@test "enough before anything could be asked uses the run up, and who comes next gets the second one" {
+    seq 4 >in
+    m=$(mpp-create -c 2 -P broadcast)
+    run -0 --separate-stderr mpp-consume "$m" -i 0 --barrier -- head -n 0 # nobody is waited for
+    mpp-produce "$m" --runs 2 in &
+    producer=$!
+    run -0 mpp-consume "$m" -i 1
+    assert_output "$(seq 4)"
+    mpp-consume "$m" -i 0 >out &
+    second=$!
+    run -0 mpp-consume "$m" -i 1
+    assert_output "$(seq 4)"
+    exits 0 $second
+    exits 0 $producer
+    same out <(seq 4)
+}

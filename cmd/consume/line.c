@@ -15,7 +15,10 @@ void line_end(job *j, line *l, line_state state)
 
 void line_enough(job *j, line *l)
 {
-    mpp_cancel(j->who.consumer, l->stream);
+    if (l->state == LINE_WAITING)
+        mpp_skip(j->who.consumer, l->stream);
+    else
+        mpp_cancel(j->who.consumer, l->stream);
     line_end(j, l, LINE_DONE);
 }
 

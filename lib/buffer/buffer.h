@@ -39,8 +39,11 @@ typedef struct buffer {
     mpp_outcome (*advance)(mpp_producer *p, struct producer_stream *s, mpp_operation *op, mpp_error *err);
 
     /* The consumer's side. */
-    bool (*start)(mpp_consumer *c, struct consumer_stream *s);      /* false: the run before is not over yet */
-    void (*cancel)(mpp_consumer *c, struct consumer_stream *s);     /* NULL: nobody needs to know */
+    bool (*start)(mpp_consumer *c, struct consumer_stream *s);  /* false: the run before is not over yet */
+    void (*cancel)(mpp_consumer *c, struct consumer_stream *s); /* NULL: nobody needs to know */
+    /* Ask for the next run and cancel it at once, so that no producer begins it for us; false: as start.  NULL: nobody
+     * counts runs. */
+    bool (*skip)(mpp_consumer *c, struct consumer_stream *s);
     bool (*over)(mpp_consumer *c, const struct consumer_stream *s); /* may it start by now?  NULL: it always may */
     share_state (*peek)(mpp_consumer *c, struct consumer_stream *s, unsigned producer); /* is there anything? */
     share_state (*take)(mpp_consumer *c, struct consumer_stream *s, unsigned producer, mpp_batch *batch);

@@ -61,8 +61,8 @@ bool bounded_over(mpp_consumer *c, const consumer_stream *s)
     return true;
 }
 
-/* The next run; begins with START to each producer. */
-static void ask(mpp_consumer *c, consumer_stream *s)
+/* The next run; begins with START to each producer, behind which comes `then`, unless that is 0. */
+static void ask(mpp_consumer *c, consumer_stream *s, uint32_t then)
 {
     s->run++;
     store_relaxed(layout_request_at(&c->end.mesh->l, c->end.mesh->base, c->end.index, s->stream), s->run);
@@ -70,6 +70,8 @@ static void ask(mpp_consumer *c, consumer_stream *s)
         s->shares[i].over = false;
         s->shares[i].kept.bounded = (struct share_bounded){.ours_until = s->inlets[i].ring.head};
         post(c, s, i, LAYOUT_START);
+        if (then)
+            post(c, s, i, then);
         wake(c, s, i);
     }
 }
@@ -78,7 +80,7 @@ bool bounded_start(mpp_consumer *c, consumer_stream *s)
 {
     if (!bounded_over(c, s))
         return false;
-    ask(c, s);
+    ask(c, s, 0);
     return true;
 }
 
@@ -89,6 +91,14 @@ void bounded_cancel(mpp_consumer *c, consumer_stream *s)
             post(c, s, i, LAYOUT_CANCEL);
             wake(c, s, i);
         }
+}
+
+bool bounded_skip(mpp_consumer *c, consumer_stream *s)
+{
+    if (!bounded_over(c, s))
+        return false;
+    ask(c, s, LAYOUT_CANCEL);
+    return true;
 }
 
 /* ---- data -------------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@ static const buffer bounded = {
     .push = bounded_push,
     .start = bounded_start,
     .cancel = bounded_cancel,
+    .skip = bounded_skip,
     .over = bounded_over,
     .peek = bounded_peek,
     .take = bounded_take,
