@@ -57,8 +57,7 @@ static void collect(command *c)
 {
     c->status = MPP_S_ERROR << 8; /* what stands when somebody else has reaped it: a failure */
     let_go(c);
-    while (waitpid(c->pid, &c->status, WNOHANG) < 0 && errno == EINTR)
-        ;
+    signals_reap(c->pid, &c->status);
     c->pid = 0;
 }
 

@@ -1,6 +1,7 @@
 #include "command/guard.h"
 
 #include "common/io.h"
+#include "common/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,7 +69,7 @@ static void reap_ending(void)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < n_ending; i++)
-        if (waitpid(ending[i], NULL, WNOHANG) == 0)
+        if (signals_reap(ending[i], NULL) == 0)
             ending[kept++] = ending[i];
     n_ending = kept;
 }

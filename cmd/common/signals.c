@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -300,4 +301,12 @@ void signals_remove(pid_t group)
     for (unsigned i = 0; i < SIGNALS_GROUPS_MAX; i++)
         if (groups[i] == group)
             groups[i] = 0;
+}
+
+pid_t signals_reap(pid_t child, int *status)
+{
+    pid_t reaped;
+    while ((reaped = waitpid(child, status, WNOHANG)) < 0 && errno == EINTR)
+        ;
+    return reaped;
 }

@@ -66,4 +66,7 @@ void signals_remove(pid_t group);
  * where nothing was installed. */
 void signals_restore(const sigset_t *mask);
 
+/* waitpid(2) of a child that may have ended, and waits for nobody; never EINTR.  status may be NULL. */
+pid_t signals_reap(pid_t child, int *status);
+
 #endif

@@ -212,7 +212,7 @@ static pid_t fork_reader(const int ends[2], reader_open open_input, const void *
 /* One that was killed is reaped if it has gone by now. */
 static void reap(reader *r)
 {
-    if (r->pid > 0 && waitpid(r->pid, NULL, WNOHANG) != 0)
+    if (r->pid > 0 && signals_reap(r->pid, NULL) != 0)
         r->pid = 0;
 }
 
@@ -286,7 +286,11 @@ int reader_answer(reader *r, reader_file *f, mpp_error *err)
 bool reader_lives(const reader *r)
 {
     siginfo_t info = {0};
-    return r->pid > 0 && waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+    int known = -1;
+    while (r->pid > 0 && (known = waitid(P_PID, (id_t)r->pid, &info, WEXITED | WNOHANG | WNOWAIT)) < 0 &&
+           errno == EINTR)
+        ;
+    return known == 0 && info.si_pid == 0;
 }
 
 int reader_ended(reader *r, int64_t *missing, mpp_error *err)

@@ -79,7 +79,7 @@ static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, vo
         told = signals_times();
         for (unsigned i = 0; i < n; i++) {
             int how;
-            if (pids[i] > 0 && waitpid(pids[i], &how, WNOHANG) == pids[i])
+            if (pids[i] > 0 && signals_reap(pids[i], &how) == pids[i])
                 take_end(pids, n, i, how, status, known, arg);
         }
         if (!any_left(pids, n))
