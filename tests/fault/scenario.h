@@ -7,7 +7,7 @@
  *     "pA --all -- ./give"   one process of each index          ./give is cat in.$MPP_INDEX
  *     "c0 -- cat"            mpp-consume -i 0 -- cat            its output is out.0 (with --all: of ./take)
  *     "c1 | --tag"           mpp-consume -i 1 --tag | cat
- *     "x0 mpp-stat @"        any command; @ is the mesh
+ *     "x0 mpp-stat @"        any command; what ends in @ ends in the mesh's id
  *
  * Every wait has a deadline. */
 #ifndef SCENARIO_H
@@ -96,8 +96,12 @@ static inline _Noreturn void scenario_exec(char *text, const observation *o, con
         words[n++] = "-i";
         words[n++] = (char *)index;
     }
-    for (char *w = strtok(text, " "); w && n < WORDS_MAX; w = strtok(NULL, " "))
-        words[n++] = strcmp(w, "@") == 0 ? (char *)o->mesh : w;
+    for (char *w = strtok(text, " "); w && n < WORDS_MAX; w = strtok(NULL, " ")) {
+        char *at = strchr(w, '@');
+        if (at && asprintf(&w, "%.*s%s", (int)(at - w), w, o->mesh) < 0)
+            _exit(126);
+        words[n++] = w;
+    }
     words[n] = NULL;
     execvp(words[0], words);
     _exit(127);
@@ -312,7 +316,7 @@ static inline void scenario_attached(const observation *o)
         if (mpp_snapshot_take(o->mesh, &now, &err) < 0)
             return;
         for (unsigned i = 0; i < now->n_participants; i++)
-            missing |= strcmp(now->participants[i].state, "free") == 0;
+            missing |= now->participants[i].state == MPP_PLACE_FREE;
         mpp_snapshot_free(&now);
         nanosleep(&(struct timespec){.tv_nsec = missing ? 500000 : 0}, NULL);
     }
