@@ -44,19 +44,45 @@ typedef struct mpp_share_counters {
 #include "counters.def"
 } mpp_share_counters;
 
+/* How a mesh stands; a participant's place in it; a producer's share of a stream.  Each has its word: "live". */
+typedef enum mpp_mesh_state {
+    MPP_MESH_NEW = 0, /* nobody has attached yet */
+    MPP_MESH_LIVE,
+    MPP_MESH_CLOSED, /* every consumer has finished */
+    MPP_MESH_FAILED,
+    MPP_MESH_REMOVED,
+} mpp_mesh_state;
+typedef enum mpp_place_state {
+    MPP_PLACE_FREE = 0,
+    MPP_PLACE_LIVE,
+    MPP_PLACE_DONE,
+    MPP_PLACE_DEAD,
+    MPP_PLACE_CORRUPT,
+} mpp_place_state;
+typedef enum mpp_share_state {
+    MPP_SHARE_NONE = 0, /* not begun */
+    MPP_SHARE_RUNNING,
+    MPP_SHARE_ENDED,
+    MPP_SHARE_FAILED,
+    MPP_SHARE_CORRUPT,
+} mpp_share_state;
+const char *mpp_mesh_state_text(mpp_mesh_state state);
+const char *mpp_place_text(mpp_place_state state);
+const char *mpp_share_text(mpp_share_state state);
+
 /* A producer's share of a stream whose buffer overwrites. */
 typedef struct mpp_share {
     unsigned stream, producer;
-    const char *state; /* "none" "running" "ended" "failed" */
+    mpp_share_state state;
     mpp_share_counters counters;
 } mpp_share;
 
 typedef struct mpp_participant {
     char role; /* 'p' or 'c' */
     unsigned index, lane;
-    bool spectator;    /* it reads a stream whose buffer overwrites: that it died is nobody else's concern */
-    const char *state; /* "free" "live" "done" "dead" */
-    pid_t pid;         /* of a live one as we see it; 0: in another PID namespace */
+    bool spectator; /* it reads a stream whose buffer overwrites: that it died is nobody else's concern */
+    mpp_place_state state;
+    pid_t pid; /* of a live one as we see it; 0: in another PID namespace */
     char label[32];
     const char *activity; /* NULL unless live */
     unsigned doing;       /* the same as an mpp_activity */
@@ -84,7 +110,7 @@ typedef struct mpp_channel {
 typedef struct mpp_snapshot {
     char id[MPP_NAME_MAX + 1];
     char uuid[37];
-    const char *state;   /* "new" "live" "closed" "failed" "removed" */
+    mpp_mesh_state state;
     const char *garbage; /* why --gc would remove it, or NULL */
     int64_t taken_ns;    /* CLOCK_MONOTONIC of the initial time namespace, as all moments here */
     int64_t created_ns;  /* CLOCK_REALTIME */

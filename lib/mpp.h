@@ -158,7 +158,7 @@ int mpp_mesh_find_stream(const mpp_mesh *m, const char *name); /* its number, or
 bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause);
 
 /* Which consumer a key goes to, by the stream's own partition; -1 when the key does not decide it.
- * key: the key fields joined by the separator, as the hash sees them. */
+ * key: the key fields joined by the separator, as the hash sees them.  A stream that the mesh has not: -1. */
 int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *key, size_t len);
 
 /* Compare two records (framing included) by the stream's key and its letters; the whole record when it has

@@ -177,7 +177,7 @@ static bool was_there(const participant *p, unsigned index)
         return true;
     for (unsigned i = 0; i < s->n_participants; i++)
         there |= s->participants[i].role == (p->role == PRODUCER ? 'p' : 'c') && s->participants[i].index == index &&
-                 strcmp(s->participants[i].state, "free") != 0;
+                 s->participants[i].state != MPP_PLACE_FREE;
     mpp_snapshot_free(&s);
     return there;
 }

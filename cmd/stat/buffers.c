@@ -38,7 +38,7 @@ static void show_from(char *out, const column *c, const void *context, const voi
 static void show_end(char *out, const column *c, const void *context, const void *row)
 {
     (void)c, (void)context;
-    snprintf(out, TEXT_CELL, "%s", ((const mpp_share *)row)->state);
+    snprintf(out, TEXT_CELL, "%s", mpp_share_text(((const mpp_share *)row)->state));
 }
 
 static void show_rate(char *out, const column *c, const void *context, const void *row)

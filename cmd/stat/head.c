@@ -32,7 +32,7 @@ static void print_geometry(const mpp_snapshot *s, FILE *out)
     text_duration(age, stat_age(s));
     text_bytes(size, s->segment_size);
     text_bytes(ring, s->ring_size);
-    fprintf(out, "mesh %s: %s, %u x %u", s->id, s->state, s->producers, s->consumers);
+    fprintf(out, "mesh %s: %s, %u x %u", s->id, mpp_mesh_state_text(s->state), s->producers, s->consumers);
     if (s->n_streams > 1)
         fprintf(out, ", %u streams in %u %s", s->n_streams, s->lanes, s->lanes == 1 ? "lane" : "lanes");
     fprintf(out, ", made %s ago, segment %s, rings %s", age, size, ring);

@@ -44,7 +44,7 @@ static json_t *share(const stat_mesh *m, const mpp_share *s)
     json_t *o = json_object(), *counted = json_object();
     value_set(o, "stream", value_number(s->stream));
     value_set(o, "producer", value_number(s->producer));
-    value_set(o, "state", utf8_json(s->state));
+    value_set(o, "state", utf8_json(mpp_share_text(s->state)));
     value_set(o, "rate", value_rate(rates.bytes));
     value_set(o, "records_rate", value_rate(rates.records));
 #define SHARE_COUNTER(name, kind, unit, prose) value_set(counted, #name, value_number(s->counters.name));
@@ -68,7 +68,7 @@ static json_t *participant(const mpp_participant *p)
     value_set(o, "role", value_role(p->role));
     value_set(o, "index", value_number(p->index));
     value_set(o, "lane", value_number(p->lane));
-    value_set(o, "state", utf8_json(p->state));
+    value_set(o, "state", utf8_json(mpp_place_text(p->state)));
     value_set(o, "pid", value_positive(p->pid));
     value_set(o, "label", value_text_or_null(p->label));
     value_set(o, "activity", value_text_or_null(p->activity));

@@ -34,7 +34,7 @@ static void show_index(char *out, const column *c, const void *context, const vo
 static void show_state(char *out, const column *c, const void *context, const void *row)
 {
     (void)c, (void)context;
-    snprintf(out, TEXT_CELL, "%s", ((const mpp_participant *)row)->state);
+    snprintf(out, TEXT_CELL, "%s", mpp_place_text(((const mpp_participant *)row)->state));
 }
 
 static void show_pid(char *out, const column *c, const void *context, const void *row)
@@ -108,9 +108,9 @@ static column participant_columns[] = {
 /* How soon a state wants attention. */
 static int urgency(const mpp_participant *p)
 {
-    static const char *const calm[] = {"live", "free", "done"};
+    static const mpp_place_state calm[] = {MPP_PLACE_LIVE, MPP_PLACE_FREE, MPP_PLACE_DONE};
     for (int i = 0; i < 3; i++)
-        if (strcmp(p->state, calm[i]) == 0)
+        if (p->state == calm[i])
             return i + 1;
     return 0; /* dead, corrupt */
 }

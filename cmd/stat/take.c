@@ -141,13 +141,13 @@ bool stat_is_live(const stat_summary *m)
 
 enum { SEEN_DEAD = 1, SEEN_LIVE = 2, SEEN_FREE = 4 };
 
-static unsigned char seen(const char *state)
+static unsigned char seen(mpp_place_state state)
 {
-    if (strcmp(state, "live") == 0)
+    if (state == MPP_PLACE_LIVE)
         return SEEN_LIVE;
-    if (strcmp(state, "free") == 0)
+    if (state == MPP_PLACE_FREE)
         return SEEN_FREE;
-    return strcmp(state, "done") == 0 ? 0 : SEEN_DEAD; /* a state that is no state will not do anything more */
+    return state == MPP_PLACE_DONE ? 0 : SEEN_DEAD; /* a state that is no state will not do anything more */
 }
 
 void stat_count(const mpp_snapshot *s, char role, stat_tally *t)
@@ -208,7 +208,7 @@ void stat_summarize(const mpp_snapshot *s, stat_summary *m)
         m->bytes += s->shares[i].counters.produced_bytes;
     snprintf(m->id, sizeof m->id, "%s", s->id);
     snprintf(m->uuid, sizeof m->uuid, "%s", s->uuid);
-    snprintf(m->state, sizeof m->state, "%s", s->state);
+    snprintf(m->state, sizeof m->state, "%s", mpp_mesh_state_text(s->state));
     snprintf(m->garbage, sizeof m->garbage, "%s", s->garbage ? s->garbage : "");
 }
 

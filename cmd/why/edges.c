@@ -111,7 +111,7 @@ static void follow_start(why_graph *g, why_node *n)
     snprintf(n->edge, sizeof n->edge, "waits to be asked");
     for (unsigned j = 0; j < s->consumers; j++) {
         const mpp_participant *consumer = graph_slot(s, n->participant->lane, 'c', j);
-        if (consumer && (consumer->activity || graph_is(consumer, "dead")))
+        if (consumer && (consumer->activity || consumer->state == MPP_PLACE_DEAD))
             to_peer(g, n, consumer);
     }
     if (n->edges.n == 0)
@@ -122,7 +122,7 @@ static void follow_peers(why_graph *g, why_node *n)
 {
     snprintf(n->edge, sizeof n->edge, "waits for everybody to attach (--barrier)");
     for (unsigned i = 0; i < n->mesh->n_participants; i++)
-        if (graph_is(&n->mesh->participants[i], "free"))
+        if (n->mesh->participants[i].state == MPP_PLACE_FREE)
             to_peer(g, n, &n->mesh->participants[i]);
 }
 
@@ -192,9 +192,9 @@ static void from_live(why_graph *g, why_node *n)
 
 static void from_participant(why_graph *g, why_node *n)
 {
-    if (graph_is(n->participant, "free"))
+    if (n->participant->state == MPP_PLACE_FREE)
         graph_end(n, graph_root_for(g, WHY_MISSING, n, NULL));
-    else if (graph_is(n->participant, "dead"))
+    else if (n->participant->state == MPP_PLACE_DEAD)
         graph_end(n, graph_root_for(g, WHY_DEAD, n, NULL));
     else if (n->participant->activity)
         from_live(g, n);

@@ -30,11 +30,6 @@ const mpp_participant *graph_slot(const mpp_snapshot *s, unsigned lane, char rol
     return number < s->n_participants ? &s->participants[number] : NULL;
 }
 
-bool graph_is(const mpp_participant *p, const char *state)
-{
-    return strcmp(p->state, state) == 0;
-}
-
 bool graph_anybody(const mpp_snapshot *s)
 {
     for (unsigned i = 0; i < s->n_participants; i++)
@@ -153,7 +148,7 @@ why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns)
     g->by_number = cli_must(calloc(s->n_participants + 1, sizeof *g->by_number));
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->activity || (graph_is(p, "dead") && !p->spectator))
+        if (p->activity || (p->state == MPP_PLACE_DEAD && !p->spectator))
             graph_participant(g, s, p);
     }
     return g;

@@ -93,7 +93,6 @@ why_root *graph_root_for(why_graph *g, why_class class, why_node *subject, const
 
 /* A participant's slot; NULL: there is none. */
 const mpp_participant *graph_slot(const mpp_snapshot *s, unsigned lane, char role, unsigned index);
-bool graph_is(const mpp_participant *p, const char *state);
 /* Is anybody attached? */
 bool graph_anybody(const mpp_snapshot *s);
 /* Since when it does what it does. */

@@ -157,7 +157,7 @@ static void reach(why_graph *g)
     bool changed = true;
     for (unsigned i = 0; i < graph_n_nodes(g); i++) {
         why_node *n = graph_node(g, i);
-        n->reached = n->stuck && n->participant && !graph_is(n->participant, "free");
+        n->reached = n->stuck && n->participant && n->participant->state != MPP_PLACE_FREE;
     }
     while (changed) {
         changed = false;

@@ -38,7 +38,7 @@ static void tell_missing(why_verdict *v, text_line *t, const why_root *r)
     indices set = {0};
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->role == first->role && p->lane == first->lane && strcmp(p->state, "free") == 0)
+        if (p->role == first->role && p->lane == first->lane && p->state == MPP_PLACE_FREE)
             indices_add(&set, p->index);
     }
     say_indices(t, first->role, &set);
@@ -221,7 +221,7 @@ static void tell_idle(why_verdict *v, text_line *t, const why_root *r)
     indices attached = {0}, left = {0};
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->role == 'c' && p->lane == lane && strcmp(p->state, "free") != 0)
+        if (p->role == 'c' && p->lane == lane && p->state != MPP_PLACE_FREE)
             indices_add(p->activity ? &attached : &left, p->index);
     }
     text_add(t, "nobody asks");

@@ -200,20 +200,20 @@ static void add_skew(why *w, const mpp_snapshot *s)
 
 static void add_calm(why *w, const mpp_snapshot *s)
 {
-    if (s->garbage && strcmp(s->state, "closed") != 0) {
+    if (s->garbage && s->state != MPP_MESH_CLOSED) {
         why_verdict *v = add_verdict(w, WHY_FINISHED, s);
         snprintf(v->text, sizeof v->text, "%s", s->garbage);
         snprintf(v->advice, sizeof v->advice, "mpp-create --remove %s", s->id);
-    } else if (strcmp(s->state, "new") == 0) {
+    } else if (s->state == MPP_MESH_NEW) {
         why_verdict *v = add_verdict(w, WHY_IDLE, s);
         snprintf(v->text, sizeof v->text, "nobody has attached yet");
         snprintf(v->advice, sizeof v->advice, "start mpp-produce %s and mpp-consume %s", s->id, s->id);
     } else if (!graph_anybody(s)) {
         why_verdict *v = add_verdict(w, WHY_FINISHED, s);
         snprintf(v->text, sizeof v->text, "%s",
-                 strcmp(s->state, "closed") == 0 ? "all is done"
-                 : s->n_shares > 0               ? "nobody is attached; readers may still come"
-                                                 : "nobody is attached");
+                 s->state == MPP_MESH_CLOSED ? "all is done"
+                 : s->n_shares > 0           ? "nobody is attached; readers may still come"
+                                             : "nobody is attached");
     } else {
         add_verdict(w, WHY_FLOWING, s);
     }

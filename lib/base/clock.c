@@ -1,5 +1,3 @@
-
-
 #include "base/clock.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "base/error.h"
 
 #include <errno.h>

@@ -1,5 +1,3 @@
-
-
 #include "base/liveness.h"
 
 #include "base/clock.h"

@@ -1,8 +1,13 @@
-
-
 #include "base/names.h"
 
-#include "mpp.h"
+#include "mpp-look.h"
+
+static const char *word(const char *const *words, unsigned n, unsigned which)
+{
+    return which < n ? words[which] : "unknown";
+}
+
+#define WORD_OF(words, which) word(words, sizeof(words) / sizeof *(words), which)
 
 const char *mpp_activity_text(unsigned activity)
 {
@@ -17,13 +22,13 @@ const char *mpp_activity_text(unsigned activity)
         [MPP_ENDING] = "ending",
         [MPP_WAITING_PEERS] = "waiting for everybody to attach",
     };
-    return activity < sizeof texts / sizeof *texts ? texts[activity] : "unknown";
+    return WORD_OF(texts, activity);
 }
 
 const char *mpp_buffer_text(mpp_buffer_kind kind)
 {
     static const char *const names[] = {"bounded", "ring", "latest", "mailbox"};
-    return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
+    return WORD_OF(names, kind);
 }
 
 const char *names_role(char role)
@@ -36,4 +41,34 @@ void names_clean(char *text)
     for (char *p = text; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 0x7f)
             *p = '?';
+}
+
+const char *mpp_mesh_state_text(mpp_mesh_state state)
+{
+    static const char *const words[] = {[MPP_MESH_NEW] = "new",
+                                        [MPP_MESH_LIVE] = "live",
+                                        [MPP_MESH_CLOSED] = "closed",
+                                        [MPP_MESH_FAILED] = "failed",
+                                        [MPP_MESH_REMOVED] = "removed"};
+    return WORD_OF(words, state);
+}
+
+const char *mpp_place_text(mpp_place_state state)
+{
+    static const char *const words[] = {[MPP_PLACE_FREE] = "free",
+                                        [MPP_PLACE_LIVE] = "live",
+                                        [MPP_PLACE_DONE] = "done",
+                                        [MPP_PLACE_DEAD] = "dead",
+                                        [MPP_PLACE_CORRUPT] = "corrupt"};
+    return WORD_OF(words, state);
+}
+
+const char *mpp_share_text(mpp_share_state state)
+{
+    static const char *const words[] = {[MPP_SHARE_NONE] = "none",
+                                        [MPP_SHARE_RUNNING] = "running",
+                                        [MPP_SHARE_ENDED] = "ended",
+                                        [MPP_SHARE_FAILED] = "failed",
+                                        [MPP_SHARE_CORRUPT] = "corrupt"};
+    return WORD_OF(words, state);
 }

@@ -1,6 +1,6 @@
 /* names.h - the words for what is an enum or a letter in shared memory, each written once
  *
- * (mpp_activity_text() and mpp_buffer_text() of mpp.h live in names.c as well.) */
+ * (mpp_activity_text() and mpp_buffer_text() of mpp.h, and those of mpp-look.h, live in names.c as well.) */
 #ifndef NAMES_H
 #define NAMES_H
 

@@ -1,5 +1,3 @@
-
-
 #include "channel/inlet.h"
 
 #include "base/atomics.h"

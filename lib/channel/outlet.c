@@ -1,5 +1,3 @@
-
-
 #include "channel/outlet.h"
 
 #include "base/atomics.h"

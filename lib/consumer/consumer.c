@@ -1,5 +1,3 @@
-
-
 #include "consumer/consumer.h"
 
 #include "base/atomics.h"

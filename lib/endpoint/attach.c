@@ -1,5 +1,3 @@
-
-
 #include "endpoint/attach.h"
 
 #include "base/atomics.h"

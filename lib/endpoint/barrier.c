@@ -1,5 +1,3 @@
-
-
 #include "endpoint/barrier.h"
 
 #include "base/atomics.h"

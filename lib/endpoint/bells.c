@@ -1,5 +1,3 @@
-
-
 #include "endpoint/bells.h"
 
 #include "base/atomics.h"

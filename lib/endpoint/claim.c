@@ -1,5 +1,3 @@
-
-
 #include "endpoint/claim.h"
 
 #include "base/atomics.h"

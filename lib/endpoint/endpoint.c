@@ -1,5 +1,3 @@
-
-
 #include "endpoint/endpoint.h"
 
 #include "mesh/mesh.h"

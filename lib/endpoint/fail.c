@@ -1,5 +1,3 @@
-
-
 #include "endpoint/fail.h"
 
 #include "base/error.h"

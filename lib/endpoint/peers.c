@@ -1,5 +1,3 @@
-
-
 #include "endpoint/peers.h"
 
 #include "base/atomics.h"

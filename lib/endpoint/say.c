@@ -1,5 +1,3 @@
-
-
 #include "endpoint/say.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "endpoint/timer.h"
 
 #include "endpoint/endpoint.h"

@@ -21,7 +21,10 @@
 
 static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant *out)
 {
-    static const char *const states[] = {"free", "live", "done", "dead"};
+    static const mpp_place_state states[] = {[LAYOUT_FREE] = MPP_PLACE_FREE,
+                                             [LAYOUT_LIVE] = MPP_PLACE_LIVE,
+                                             [LAYOUT_DONE] = MPP_PLACE_DONE,
+                                             [LAYOUT_DEAD] = MPP_PLACE_DEAD};
     const layout_place place = layout_place_of(&m->l, number);
     const layout_slot *s = mesh_slot(m, number);
     uint32_t state = load_relaxed(&s->state);
@@ -41,7 +44,7 @@ static void take_participant(const mpp_mesh *m, unsigned number, mpp_participant
     }
 #define ENDPOINT_COUNTER(name, kind, unit, prose) out->counters.name = load_relaxed(&s->name);
 #include "counters.def"
-    out->state = state <= LAYOUT_DEAD ? states[state] : "corrupt";
+    out->state = state <= LAYOUT_DEAD ? states[state] : MPP_PLACE_CORRUPT;
     memcpy(out->label, s->label, sizeof out->label);
     out->label[sizeof out->label - 1] = 0;
     if (state != LAYOUT_LIVE)
@@ -101,8 +104,11 @@ static uint64_t behind(const mpp_mesh *m, const mpp_channel *c)
 
 static int take_shares(mpp_snapshot *s)
 {
-    static const char *const states[] = {
-        [LAYOUT_NONE] = "none", [LAYOUT_RUNNING] = "running", [LAYOUT_ENDED] = "ended", [LAYOUT_FAILED] = "failed"};
+    static const mpp_share_state states[] = {[LAYOUT_NONE] = MPP_SHARE_NONE,
+                                             [LAYOUT_RUNNING] = MPP_SHARE_RUNNING,
+                                             [LAYOUT_ENDED] = MPP_SHARE_ENDED,
+                                             [LAYOUT_CANCELLED] = MPP_SHARE_CORRUPT,
+                                             [LAYOUT_FAILED] = MPP_SHARE_FAILED};
     const mpp_mesh *m = s->mesh;
     s->shares = calloc((size_t)m->l.buffers * m->l.producers + 1, sizeof *s->shares);
     for (unsigned stream = 0; s->shares && stream < m->l.streams; stream++)
@@ -112,8 +118,7 @@ static int take_shares(mpp_snapshot *s)
             const uint32_t state = load_relaxed(&share->state);
             *out = (mpp_share){.stream = stream,
                                .producer = i,
-                               .state =
-                                   state < sizeof states / sizeof *states && states[state] ? states[state] : "corrupt"};
+                               .state = state < sizeof states / sizeof *states ? states[state] : MPP_SHARE_CORRUPT};
 #define SHARE_COUNTER(name, kind, unit, prose) out->counters.name = load_relaxed(&share->name);
 #include "counters.def"
         }
@@ -169,19 +174,19 @@ static int take_channels(mpp_snapshot *s)
     return 0;
 }
 
-static const char *state_of(const mpp_snapshot *s)
+static mpp_mesh_state state_of(const mpp_snapshot *s)
 {
     const mpp_mesh *m = s->mesh;
     if (mesh_cause_word(m) == LAYOUT_REMOVED)
-        return "removed";
+        return MPP_MESH_REMOVED;
     if (mesh_cause_word(m))
-        return "failed";
+        return MPP_MESH_FAILED;
     if (load_relaxed(&m->header->closed))
-        return "closed";
+        return MPP_MESH_CLOSED;
     for (unsigned i = 0; i < s->n_participants; i++)
-        if (strcmp(s->participants[i].state, "free") != 0)
-            return "live";
-    return "new";
+        if (s->participants[i].state != MPP_PLACE_FREE)
+            return MPP_MESH_LIVE;
+    return MPP_MESH_NEW;
 }
 
 static int take(mpp_snapshot *s, const char *id, mpp_error *err)

@@ -1,5 +1,3 @@
-
-
 #include "mesh/bells.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "mesh/cause.h"
 
 #include "base/atomics.h"

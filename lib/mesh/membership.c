@@ -1,5 +1,3 @@
-
-
 #include "mesh/membership.h"
 
 #include "base/atomics.h"

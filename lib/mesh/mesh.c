@@ -1,5 +1,3 @@
-
-
 #include "mesh/mesh.h"
 
 #include "base/atomics.h"
@@ -10,6 +8,7 @@
 #include "record/record.h"
 #include "shm/layout.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,6 +76,8 @@ int mpp_mesh_find_stream(const mpp_mesh *m, const char *name)
 
 int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *bytes, size_t len)
 {
+    if (stream >= m->l.streams)
+        return -1;
     const mesh_stream *s = &m->streams[stream];
     if (s->info.partition == MPP_HASH)
         return (int)key_hash(bytes, len, m->l.consumers);
@@ -87,6 +88,7 @@ int mpp_mesh_where(const mpp_mesh *m, unsigned stream, const void *bytes, size_t
 
 int mpp_record_compare(const mpp_mesh *m, unsigned stream, const void *a, size_t a_len, const void *b, size_t b_len)
 {
+    assert(stream < m->l.streams);
     const mesh_stream *s = &m->streams[stream];
     const unsigned char *x, *y;
     size_t n, k;

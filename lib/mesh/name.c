@@ -1,5 +1,3 @@
-
-
 #include "mesh/name.h"
 
 #include "base/error.h"

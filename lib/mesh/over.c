@@ -1,5 +1,3 @@
-
-
 #include "mesh/over.h"
 
 #include "base/atomics.h"

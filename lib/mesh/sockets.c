@@ -1,5 +1,3 @@
-
-
 #include "mesh/sockets.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "producer/life.h"
 
 #include "base/error.h"

@@ -1,5 +1,3 @@
-
-
 #include "producer/pending.h"
 
 #include "producer/producer.h"

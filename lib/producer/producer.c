@@ -1,5 +1,3 @@
-
-
 #include "producer/producer.h"
 
 #include "base/atomics.h"

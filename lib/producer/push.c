@@ -1,5 +1,3 @@
-
-
 #include "producer/push.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "producer/way.h"
 
 #include "base/error.h"

@@ -1,5 +1,3 @@
-
-
 #include "record/key-order.h"
 
 #include "record/key.h"

@@ -1,5 +1,3 @@
-
-
 #include "record/key-range.h"
 
 #include "base/error.h"

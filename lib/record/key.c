@@ -1,5 +1,3 @@
-
-
 #include "record/key.h"
 
 #include "base/error.h"

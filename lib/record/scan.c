@@ -1,5 +1,3 @@
-
-
 #include "record/scan.h"
 
 #include <stdatomic.h>

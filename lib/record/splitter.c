@@ -1,5 +1,3 @@
-
-
 #include "record/splitter.h"
 
 #include <string.h>

@@ -1,5 +1,3 @@
-
-
 #include "ring/doorbell.h"
 
 #include "base/atomics.h"

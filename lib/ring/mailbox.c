@@ -1,5 +1,3 @@
-
-
 #include "ring/mailbox.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 /* Frames are whole multiples of 8 bytes. */
 #include "ring/ring.h"
 

@@ -1,5 +1,3 @@
-
-
 #include "ring/tape.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "run/control.h"
 
 #include "base/atomics.h"

@@ -1,5 +1,3 @@
-
-
 #include "run/over.h"
 
 #include "run/registry.h"

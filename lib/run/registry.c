@@ -1,5 +1,3 @@
-
-
 #include "run/registry.h"
 
 #include "shm/layout.h"

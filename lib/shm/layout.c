@@ -1,5 +1,3 @@
-
-
 #include "shm/layout.h"
 
 #include "shm/segment.h"

@@ -1,5 +1,3 @@
-
-
 #include "shm/lock.h"
 
 #include "shm/layout.h"

@@ -1,5 +1,3 @@
-
-
 #include "shm/segment.h"
 
 #include "base/error.h"

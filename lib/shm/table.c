@@ -1,5 +1,3 @@
-
-
 #include "shm/table.h"
 
 #include "shm/segment.h"

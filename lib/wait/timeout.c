@@ -1,5 +1,3 @@
-
-
 #include "wait/timeout.h"
 
 #include "base/atomics.h"

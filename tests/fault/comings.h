@@ -462,7 +462,7 @@ static verdict do_snapshot(const coming *k, scenario *s, guest *g)
     (void)k, (void)g;
     if (mpp_snapshot_take(s->id, &shot, &err) < 0)
         return TOLD + err.status;
-    const verdict v = state_called(shot->state);
+    const verdict v = state_called(mpp_mesh_state_text(shot->state));
     mpp_snapshot_free(&shot);
     return v;
 }

@@ -465,7 +465,7 @@ static void test_texts(void)
        "and a snapshot shows what can be shown");
     mpp_snapshot_free(&s);
     store_release(&slot->state, 99);
-    ok(mpp_snapshot_take(mpp_mesh_id(r.mesh), &s, NULL) == 0 && strcmp(s->participants[0].state, "corrupt") == 0,
+    ok(mpp_snapshot_take(mpp_mesh_id(r.mesh), &s, NULL) == 0 && s->participants[0].state == MPP_PLACE_CORRUPT,
        "a slot in no state is shown as corrupt");
     mpp_snapshot_free(&s);
     close_hostile(&r);

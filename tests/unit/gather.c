@@ -243,7 +243,7 @@ static void test_counts(void)
            "and what went through them (%llu bytes, %llu records, %llu frames, at most %llu unread)",
            (unsigned long long)c->bytes, (unsigned long long)c->records, (unsigned long long)c->frames,
            (unsigned long long)c->high_water);
-        ok(strcmp(s->state, "live") == 0 && s->n_participants == PRODUCERS + 1 && s->participants[0].role == 'p' &&
+        ok(s->state == MPP_MESH_LIVE && s->n_participants == PRODUCERS + 1 && s->participants[0].role == 'p' &&
                s->participants[PRODUCERS].role == 'c' && s->participants[2].pid == getpid() && s->garbage == NULL,
            "and who is there");
     }

@@ -23,7 +23,7 @@ static scene *scene_of(void)
 {
     static scene sc;
     sc = (scene){.s = {.taken_ns = (int64_t)(NOW_S * SECOND),
-                       .state = "live",
+                       .state = MPP_MESH_LIVE,
                        .ring_size = 1000,
                        .producers = 2,
                        .consumers = 1,
@@ -31,7 +31,7 @@ static scene *scene_of(void)
     for (unsigned i = 0; i < 3; i++)
         sc.participants[i] = (mpp_participant){.role = i < 2 ? 'p' : 'c',
                                                .index = i % 2,
-                                               .state = "live",
+                                               .state = MPP_PLACE_LIVE,
                                                .pid = (pid_t)i + 1,
                                                .activity = "computing",
                                                .channel = -1,
@@ -103,13 +103,13 @@ static void who_left_long_ago_or_never_came_limits_nobody(void)
     scene *sc = scene_of();
     mpp_participant *p = sc->participants;
     p[0].activity = NULL;
-    p[0].state = "done";
+    p[0].state = MPP_PLACE_DONE;
     p[0].counters.left = (NOW_S - 9) * SECOND;
     p[1].counters.attached = 0;
     p[2].counters.channel_ns = 7 * SECOND;
     says(sc, 3, "consumer 0's own work 30 %", "of a live mesh the live");
     p[2].activity = NULL;
-    p[2].state = "done";
+    p[2].state = MPP_PLACE_DONE;
     p[2].counters.left = NOW_S * SECOND;
     says(sc, 3, "consumer 0's own work 30 %, producer 0's own work 100 %", "of a finished one the long-lived first");
 }
@@ -119,7 +119,7 @@ static void a_dead_one_lived_until_it_was_last_seen(void)
     scene *sc = scene_of();
     mpp_participant *p = &sc->participants[0];
     p->activity = NULL;
-    p->state = "dead";
+    p->state = MPP_PLACE_DEAD;
     sc->channels[0].counters.last_publish = (NOW_S - 6) * SECOND;
     stat_limit *l;
     int n = stat_limit_take(&sc->s, &l);

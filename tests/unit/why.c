@@ -28,7 +28,7 @@ static mpp_snapshot random_mesh(void)
 {
     static mpp_stream_info stream = {.name = "0", .partition = MPP_ROUND_ROBIN};
     mpp_snapshot s = {.id = "x",
-                      .state = "live",
+                      .state = MPP_MESH_LIVE,
                       .taken_ns = NOW_S * SECOND,
                       .ring_size = 65536,
                       .producers = 1 + (unsigned)rand() % MANY,
@@ -45,7 +45,7 @@ static mpp_snapshot random_mesh(void)
         const bool producer = i < s.producers;
         participants[i] = (mpp_participant){.role = producer ? 'p' : 'c',
                                             .index = producer ? i : i - s.producers,
-                                            .state = "live",
+                                            .state = MPP_PLACE_LIVE,
                                             .activity = "",
                                             .pid = sleeper,
                                             .doing = producer ? MPP_WAITING_SPACE : MPP_WAITING_DATA,
@@ -53,7 +53,7 @@ static mpp_snapshot random_mesh(void)
                                             .channel = -1,
                                             .fd = -1};
         if (chance(missing)) {
-            participants[i].state = "free";
+            participants[i].state = MPP_PLACE_FREE;
             participants[i].activity = NULL;
         }
     }
