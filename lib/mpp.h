@@ -11,6 +11,9 @@
  * What a caller owes is looked at where that costs nothing: a stream that the handle does not serve, a participant that
  * there is none of, a call that does not fit the one before it is MPP_ERROR with errno EINVAL, and nothing was done.
  *
+ * It is long because every call says here what it takes, what each outcome means, who owns what, and how it fails, and
+ * because the three strengths of producing have an example each: a program needs no other page beside it.
+ *
  * A handle belongs to one thread at a time; different threads may use different handles of one mesh.
  * Create, open and attach before fork() are not inherited: the child must not use its parent's handles.
  */

@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/names.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,14 +57,6 @@ static void fit(char *to, size_t most, const char *text, size_t n)
     memcpy(to + head + sizeof gap - 1, text + n - tail, tail + 1);
 }
 
-/* Nobody's name begins a line of its own, or moves a terminal's cursor. */
-static void make_plain(char *text)
-{
-    for (unsigned char *c = (unsigned char *)text; *c; c++)
-        if (*c < ' ' || *c == 0x7f)
-            *c = '?';
-}
-
 int error_set(mpp_error *err, mpp_status status, int os_error, const char *fmt, ...)
 {
     char reason[REASON_MAX] = "", *whole;
@@ -83,7 +77,7 @@ int error_set(mpp_error *err, mpp_status status, int os_error, const char *fmt, 
     va_end(again);
     va_end(ap);
     strcat(err->text, reason);
-    make_plain(err->text);
+    names_clean(err->text);
     return -1;
 }
 
@@ -112,6 +106,6 @@ mpp_error error_told(const mpp_error *told, const char *otherwise)
         fit(err.text, TOLD_MAX, told->text, n);
     else
         snprintf(err.text, TOLD_MAX, "%.*s", TOLD_MAX - 1, told->text);
-    make_plain(err.text);
+    names_clean(err.text);
     return err;
 }

@@ -7,7 +7,8 @@
 /* "producer" for 'p', "consumer" for 'c'. */
 const char *names_role(char role);
 
-/* What another process wrote, in one line of printable bytes: control characters become '?'. */
+/* What another process wrote, in one line of printable bytes: control characters become '?'.  So nobody's name begins a
+ * line of its own, or moves a terminal's cursor. */
 void names_clean(char *text);
 
 #endif

@@ -31,8 +31,8 @@ typedef struct buffer {
     void (*close)(struct producer_stream *s);                                /* when it leaves; may be NULL */
     /* The whole records at the start of [data, data + n), as mpp_feed() says. */
     mpp_outcome (*push)(mpp_producer *p, struct producer_stream *s, const void *data, size_t n, size_t *used);
-    void (*refused)(
-        struct producer_stream *s); /* count a record that mpp_produce() was given and that is none; not lossless */
+    /* Count a record that mpp_produce() was given and that is none; NULL: it is lossless. */
+    void (*refused)(struct producer_stream *s);
     /* Move an accepted operation on: MPP_OK: complete; MPP_WOULD_BLOCK: not yet, and what it waits for makes the
      * endpoint's descriptor readable; MPP_ERROR: it failed, *err says why.  NULL: push its record, then it is complete.
      */

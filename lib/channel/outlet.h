@@ -81,27 +81,7 @@ static inline void outlet_forget_rest(outlet *o)
 /* Let whole records follow in the open frame by outlet_append(), up to `limit`. */
 void outlet_let(outlet *o, size_t limit);
 
-/* Bytes that outlet_append() may touch behind the record that it copies, in both places. */
-enum { OUTLET_OVER = 32 };
-
-/* A whole record into the open frame of its stream, if it is there and lets.  Short records are copied in pieces of a
- * fixed size, which is what makes it quick. */
-static inline bool outlet_append(outlet *o, unsigned stream, const unsigned char *record, size_t n, size_t readable)
-{
-    if (o->stream != (int)stream || n + OUTLET_OVER > o->room || n + OUTLET_OVER > readable)
-        return false;
-    unsigned char *to = ring_tail(&o->ring) + sizeof(layout_frame) + o->len;
-    if (n <= OUTLET_OVER * 8)
-        for (size_t i = 0; i < n; i += OUTLET_OVER)
-            memcpy(to + i, record + i, OUTLET_OVER);
-    else
-        memcpy(to, record, n);
-    outlet_add(o, n, 1);
-    o->room -= (uint32_t)n;
-    return true;
-}
-
-/* The same in two steps, for who has the record in parts: is there a place for all of it, and where? */
+/* For who has a whole record in parts: does the stream's open frame let all of it follow, and where does it go? */
 static inline bool outlet_has_place(const outlet *o, unsigned stream, size_t n)
 {
     return o->stream == (int)stream && n <= o->room;
@@ -112,6 +92,24 @@ static inline unsigned char *outlet_place(outlet *o, size_t n)
     outlet_add(o, n, 1);
     o->room -= (uint32_t)n;
     return to;
+}
+
+/* Bytes that outlet_append() may touch behind the record that it copies, in both places. */
+enum { OUTLET_OVER = 32 };
+
+/* A whole record into the open frame of its stream, if it is there and lets.  Short records are copied in pieces of a
+ * fixed size, which is what makes it quick. */
+static inline bool outlet_append(outlet *o, unsigned stream, const unsigned char *record, size_t n, size_t readable)
+{
+    if (!outlet_has_place(o, stream, n + OUTLET_OVER) || n + OUTLET_OVER > readable)
+        return false;
+    unsigned char *to = outlet_place(o, n);
+    if (n <= OUTLET_OVER * 8)
+        for (size_t i = 0; i < n; i += OUTLET_OVER)
+            memcpy(to + i, record + i, OUTLET_OVER);
+    else
+        memcpy(to, record, n);
+    return true;
 }
 
 /* The open frame is the caller's to fill with up to n bytes, until it is taken back; false: it was dropped since. */

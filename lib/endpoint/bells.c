@@ -79,7 +79,6 @@ static int unreachable(const mpp_mesh *m, mpp_error *err)
         m->id, m->socket_dir);
 }
 
-/* Before the claim: nobody has to be told of who never could have come. */
 int endpoint_check_reach(mpp_mesh *m, mpp_error *err)
 {
     return m->elsewhere && mesh_directory_check(m, NULL) == 0 ? unreachable(m, err) : 0;

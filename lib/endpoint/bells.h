@@ -12,7 +12,8 @@
 int endpoint_bells_make(endpoint *e, mpp_error *err);
 /* Remove the sockets' names. */
 void endpoint_bells_unlink(const endpoint *e);
-/* Before the claim: can bells reach us here at all?  0, or -1 with *err. */
+/* Before the claim: can bells reach us here at all?  (Nobody has to be told of who never could have come.)  0, or
+ * -1 with *err. */
 int endpoint_check_reach(mpp_mesh *m, mpp_error *err);
 
 /* Ring a peer that doorbell_wake() said to ring. */

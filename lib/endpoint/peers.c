@@ -89,12 +89,10 @@ static unsigned number_of(const endpoint *e, unsigned lane_position, unsigned at
 static void look_at(endpoint *e, unsigned lane_position, unsigned at)
 {
     unsigned number = number_of(e, lane_position, at);
-    layout_slot *s = mesh_slot(e->mesh, number);
     pid_t *known = &e->known[lane_position * e->n_all + at];
     for (;;) {
-        pid_t holder = 0;
-        const bool nobody = load_acquire(&s->state) == LAYOUT_FREE && !load_relaxed(&s->pid); /* [L2] pairs with [L1] */
-        const uint32_t state = nobody ? LAYOUT_FREE : membership_state(e->mesh, number, &holder);
+        pid_t holder;
+        const uint32_t state = membership_state(e->mesh, number, &holder);
         if (holder == *known && holder != 0)
             return;
         *known = 0;

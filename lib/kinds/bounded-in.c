@@ -61,9 +61,12 @@ bool bounded_over(mpp_consumer *c, const consumer_stream *s)
     return true;
 }
 
-/* The next run; begins with START to each producer, behind which comes `then`, unless that is 0. */
-static void ask(mpp_consumer *c, consumer_stream *s, uint32_t then)
+/* Ask each producer for the next run, by START, behind which comes `then`, unless that is 0.  false: the run before is
+ * not over yet. */
+static bool ask(mpp_consumer *c, consumer_stream *s, uint32_t then)
 {
+    if (!bounded_over(c, s))
+        return false;
     s->run++;
     store_relaxed(layout_request_at(&c->end.mesh->l, c->end.mesh->base, c->end.index, s->stream), s->run);
     for (unsigned i = 0; i < c->end.n_peers; i++) {
@@ -74,14 +77,12 @@ static void ask(mpp_consumer *c, consumer_stream *s, uint32_t then)
             post(c, s, i, then);
         wake(c, s, i);
     }
+    return true;
 }
 
 bool bounded_start(mpp_consumer *c, consumer_stream *s)
 {
-    if (!bounded_over(c, s))
-        return false;
-    ask(c, s, 0);
-    return true;
+    return ask(c, s, 0);
 }
 
 void bounded_cancel(mpp_consumer *c, consumer_stream *s)
@@ -95,10 +96,7 @@ void bounded_cancel(mpp_consumer *c, consumer_stream *s)
 
 bool bounded_skip(mpp_consumer *c, consumer_stream *s)
 {
-    if (!bounded_over(c, s))
-        return false;
-    ask(c, s, LAYOUT_CANCEL);
-    return true;
+    return ask(c, s, LAYOUT_CANCEL);
 }
 
 /* ---- data -------------------------------------------------------------------------------------------- */

@@ -41,7 +41,8 @@ void mesh_ring_lane(const mpp_mesh *m, unsigned lane, int from, mesh_debts *owed
 
 void mesh_ring_all(const mpp_mesh *m, int from, mesh_debts *owed)
 {
-    full_fence(); /* what we have just stored, before we look at who may be there to miss it: as in announce() */
+    /* What we have just stored, before we look at who may be there to miss it: as in endpoint_announce(). */
+    full_fence();
     const int fd = from >= 0 ? from : doorbell_socket();
     for (unsigned lane = 0; lane < m->l.lanes; lane++)
         mesh_ring_lane(m, lane, fd, owed);

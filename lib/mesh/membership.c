@@ -30,9 +30,11 @@ static uint32_t state_now(const mpp_mesh *m, unsigned number)
 
 uint32_t membership_state(const mpp_mesh *m, unsigned number, pid_t *holder)
 {
-    const uint32_t state = load_acquire(&mesh_slot(m, number)->state); /* [L2] pairs with [L1] */
+    const layout_slot *s = mesh_slot(m, number);
+    const uint32_t state = load_acquire(&s->state); /* [L2] pairs with [L1] */
+    const bool claimed = state == LAYOUT_FREE && load_relaxed(&s->pid);
     *holder = 0;
-    if (state != LAYOUT_LIVE && state != LAYOUT_FREE)
+    if (state != LAYOUT_LIVE && !claimed)
         return state;
     *holder = segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number);
     if (*holder != 0 || state == LAYOUT_FREE)

@@ -27,7 +27,7 @@ typedef struct membership {
 const membership *membership_of(const mpp_mesh *m, unsigned number);
 
 /* What a slot's state is when its lock is looked at, too: LAYOUT_FREE, LIVE, DONE or DEAD.  *holder: who holds the lock
- * of one that is FREE or LIVE, as segment_holder() says; else 0. */
+ * of one that is LIVE, or that is FREE while somebody claims it, as segment_holder() says; else 0. */
 uint32_t membership_state(const mpp_mesh *m, unsigned number, pid_t *holder);
 
 /* A slot is LIVE and nobody holds its lock, or its lock is ours: its owner died.  Says so in the slot, unless its place

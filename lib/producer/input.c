@@ -73,7 +73,6 @@ static bool give_up_next(mpp_producer *p, producer_stream *s)
     return true;
 }
 
-/* What was read before and is not in frames yet. */
 mpp_outcome input_feed(mpp_producer *p, producer_stream *s, mpp_error *err)
 {
     mpp_outcome outcome;

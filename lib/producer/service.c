@@ -19,7 +19,6 @@
 
 #include <errno.h>
 
-/* Messages ever sent to us, over all lanes. */
 uint32_t producer_mail(const mpp_producer *p)
 {
     uint32_t mail = 0;
