@@ -420,9 +420,9 @@ mpp_outcome mpp_release(mpp_consumer *c, mpp_batch *batch);
 /* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
 mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream);
 /* Instead of mpp_start(): enough of the next run before it was asked for.  It is ours, so who comes after us in our
- * place gets the one behind it, and nothing of it is produced for us.  Where all producers are there and serve a single
- * run nobody is told: who leaves without asking never will.  MPP_OK; MPP_WOULD_BLOCK and MPP_GONE as mpp_start();
- * MPP_ERROR with errno EINVAL: a run was started and is not over. */
+ * place gets the one behind it; nothing of it is produced for us, and so nothing of it stands in our way in a lane.
+ * MPP_OK; MPP_WOULD_BLOCK and MPP_GONE as mpp_start(); MPP_ERROR with errno EINVAL: a run was started and is not
+ * over. */
 mpp_outcome mpp_skip(mpp_consumer *c, unsigned stream);
 void mpp_consumer_command(mpp_consumer *c, pid_t pid);
 /* As mpp_producer_fail(), but that a consumer of nothing but buffers that overwrite fails alone: nobody else is

@@ -259,3 +259,20 @@ PROGRAM
     ended_by_term 143 $c
     exits 3 $p
 }
+
+@test "an output that is closed before its stream was asked for: nothing of it stands before its lane mate's records" {
+    seq 1000 >in
+    mkfifo fifo
+    exec 7<>fifo 8>fifo 7<&- # 8 is a pipe that nobody reads
+    m=$(mpp-create -c 2 -s a -P broadcast -s b -P broadcast --lanes 1)
+    mpp-produce "$m" --barrier -s a=in -s b=in 8>&- & track
+    wait_for attached 1 "$m" # it serves a single run of a, and it knows so
+    mpp-consume "$m" -i 0 --barrier -s a -s b=0.b >&8 & track
+    exec 8>&-
+    wait_for doing 2 "waiting for everybody to attach" "$m"
+    mpp-consume "$m" -i 1 --barrier -s a=1.a -s b=1.b & track
+    all_done
+    same 0.b in
+    same 1.a in
+    same 1.b in
+}

@@ -1,6 +1,5 @@
 #include "consumer/consumer.h"
 
-#include "base/atomics.h"
 #include "base/error.h"
 #include "buffer/buffer.h"
 #include "endpoint/endpoint.h"
@@ -8,7 +7,6 @@
 #include "endpoint/peers.h"
 #include "endpoint/say.h"
 #include "mesh/cause.h"
-#include "shm/layout.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -69,24 +67,12 @@ mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream)
     return MPP_OK;
 }
 
-/* Does a producer serve more than one run, or may one do so that has yet to come? */
-static bool more_runs(const mpp_consumer *c)
-{
-    for (unsigned i = 0; i < c->n_inlets; i++) {
-        const layout_slot *s = endpoint_peer(&c->end, c->inlets[i].lane, c->inlets[i].producer);
-        const uint32_t state = load_acquire(&s->state); /* [L2] */
-        if (state == LAYOUT_FREE || (state != LAYOUT_DONE && load_relaxed(&s->owes)))
-            return true;
-    }
-    return false;
-}
-
 mpp_outcome mpp_skip(mpp_consumer *c, unsigned stream)
 {
     consumer_stream *s = consumer_stream_of(c, stream);
     if (!s || (s->active && !s->cancelled))
         return refuse();
-    if (!s->buffer->skip || !more_runs(c))
+    if (!s->buffer->skip)
         return MPP_OK;
     if (!s->buffer->skip(c, s))
         return endpoint_notice(&c->end) ? MPP_GONE : MPP_WOULD_BLOCK;
