@@ -23,11 +23,11 @@ full_pipe() {
 @test "a FIFO that nobody reads: attached, nobody is asked, SIGTERM is heard" {
     mkfifo fifo
     m=$(mpp-create)
-    mpp-produce "$m" --attach-timeout 200ms -- sh -c 'touch asked; echo x' 2>p.err &
-    p=$!
     mpp-consume "$m" -o fifo &
     c=$!
     wait_for doing 1 "writing its output" "$m"
+    mpp-produce "$m" --attach-timeout 200ms -- sh -c 'touch asked; echo x' 2>p.err &
+    p=$!
     wait_for doing 1 "waiting for START" "$m"
     sleep 0.5 # longer than the producer waits for somebody to attach
     doing 1 "waiting for START" "$m"
