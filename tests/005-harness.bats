@@ -237,3 +237,19 @@ EOF
     run -1 check no-such-test
     assert_equal "${lines[-1]}" "0 passed, 0 failed"
 }
+
+@test "the programs that take most of the CPU are named, with all of it" {
+    program unit/idle <<'EOF'
+echo 1..1
+sleep 0.1
+echo 'ok 1 - idle'
+EOF
+    program unit/busy <<'EOF'
+echo 1..1
+timeout 1 sh -c 'while :; do :; done'
+echo 'ok 1 - busy'
+EOF
+    slowest=1
+    run -0 check
+    assert_regex "$output" $'most seconds of CPU:\n +[0-9.]+ s  unit/busy\n[0-9]+ s, and [0-9]+ s of CPU\n2 passed, 0 failed$'
+}
