@@ -215,13 +215,12 @@ shared() { # N-OF-FILES
     done
     run ! test -e hit
     # And the filter is told them as they are.
-    m=$(mpp-create -p 2)
+    m=$(mpp-create -p 2 -z)
     mpp-produce "$m" --all --slice --files0-from=list --filter 'printf "%s\0" "$MPP_FILE"' &
     track
-    mpp-consume "$m" >out
+    mpp-consume "$m" | sort -z >out
     all_done
-    sed -z 's/$//' out | tr -d '\n' | tr '\0' '\n' | sort >got
-    tr -d '\n' <list | tr '\0' '\n' | sort | same got -
+    same out <(sort -z list)
 }
 
 @test "what cannot be shared is refused, with what to do instead" {

@@ -85,7 +85,7 @@ typedef struct state {
     int status;       /* besides that of the signal: how it may end, 0: only so */
     char crowd[4];    /* which others may be there as well: p, c */
     const char *mesh; /* options, NULL: a random choice */
-    bool well;        /* or with 0, because its reader has gone */
+    bool well;        /* or with 0: its reader has gone, or all is done */
     unsigned missing; /* producers that never come */
 } state;
 
@@ -198,8 +198,9 @@ static const state states[] = {
     {.name = "mpp-stat --why",
      .processes = {"x0 mpp-stat --why @", "p0 in.0"},
      .doing = WHATEVER,
-     .status = MPP_S_STALLED},
-    {.name = "mpp-create", .processes = {"x0 mpp-create --name also-@"}, .doing = WHATEVER},
+     .status = MPP_S_STALLED,
+     .well = true},
+    {.name = "mpp-create", .processes = {"x0 mpp-create --name also-@"}, .doing = WHATEVER, .well = true},
 };
 
 /* ---- one round ------------------------------------------------------------------------------------------------ */
