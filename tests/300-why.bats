@@ -54,9 +54,11 @@ small() { # OPTION...
 
 # Has somebody (p0, c1) been at ACTIVITY?
 at() { # WHO ACTIVITY MESH
-    local role=consumer
+    local role=consumer rest
     [[ $1 == c* ]] || role=producer
-    [[ $(state ".mesh.endpoints[] | select(.role == \"$role\" and .index == ${1:1} and .lane == 0) | .activity" "$3") == "$2" ]]
+    rest=$("$MPP_B/mpp-stat" --json "$3") || return
+    rest=${rest#*"\"role\":\"$role\",\"index\":${1:1},\"lane\":0,"}
+    [[ ${rest#*"\"activity\":"} == "\"$2\","* ]]
 }
 
 # Have records come through a mesh?
