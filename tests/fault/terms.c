@@ -190,9 +190,9 @@ static const state states[] = {
      .processes = {"c0 --summary=fifo", "p0"},
      .doing = MPP_WAITING_DATA,
      .prepare = {NULL, idle_input}},
-    {.name = "mpp-stat --watch", .processes = {"x0 mpp-stat --watch @", "p0 in.0"}, .doing = WHATEVER},
+    {.name = "mpp-stat --watch", .processes = {"x0 mpp-stat --watch 0.05 @", "p0 in.0"}, .doing = WHATEVER},
     {.name = "mpp-stat whose output is full",
-     .processes = {"x0 mpp-stat --watch @", "p0 in.0"},
+     .processes = {"x0 mpp-stat --watch 0.05 @", "p0 in.0"},
      .doing = WHATEVER,
      .prepare = {full_output}},
     {.name = "mpp-stat --why",
@@ -267,7 +267,7 @@ static void check_status(observation *o, const state *how, const process *p, boo
         p->status == SIGNALLED || (how->well && p->status == 0) || (how->status && p->status == how->status);
     if (p->status < 0)
         complain(o, "it is still there");
-    else if (running && !right)
+    else if (running ? !right : p->status == MPP_S_USAGE) /* or it was never in that state */
         complain(o, "its status is %d", p->status);
 }
 
