@@ -175,7 +175,7 @@ EOF
     kill "$(<holder)" # it is still there
 }
 
-@test "two programs run at a time, and others alone after them" {
+@test "several programs run at a time, and others alone after them" {
     local name
     for name in one two three; do
         program "unit/$name" <<EOF

@@ -29,30 +29,32 @@ some_of_it() { # RECORDS CONSUMER OUT
     esac
 }
 
-@test "a hundred runs, each cancelled at a random point, then a whole one: nothing is left of an earlier run" {
+@test "many runs, each cancelled at a random point, then a whole one: nothing is left of an earlier run" {
     seed
+    runs=$(rounds 40)
     last=200000
     m=$(mpp-create -r 64K)
-    mpp-produce "$m" --runs 101 -- sh -c "$(numbered $last)" &
+    mpp-produce "$m" --runs $((runs + 1)) -- sh -c "$(numbered $last)" &
     p=$!
-    for run in {1..100}; do
+    for ((run = 1; run <= runs; run++)); do
         any_size
         some_of_it $n 0 out
         # This is the whole of what was asked for: the first n records of this run.
         same out <(seq -f "$run %.0f" $n)
     done
     mpp-consume "$m" -i 0 >out
-    same out <(seq -f "101 %.0f" $last)
+    same out <(seq -f "$((runs + 1)) %.0f" $last)
     exits 0 $p
 }
 
 @test "the same for a file, which is read again from its start each time" {
     seed
+    runs=$(rounds 15)
     seq 100000 >in
     m=$(mpp-create -r 64K)
-    mpp-produce "$m" --runs 41 in &
+    mpp-produce "$m" --runs $((runs + 1)) in &
     p=$!
-    for _ in {1..40}; do
+    for ((run = 1; run <= runs; run++)); do
         any_size
         some_of_it $n 0 out
         same out <(head -n $n in)
@@ -62,11 +64,11 @@ some_of_it() { # RECORDS CONSUMER OUT
     exits 0 $p
 }
 
-# 25 runs of consumer J: some whole, some cancelled.
+# Runs of consumer J: some whole, some cancelled.
 many_runs() { # J SEED
     local run n
     RANDOM=$2
-    for run in {1..25}; do
+    for ((run = 1; run <= runs; run++)); do
         any_size
         if ((RANDOM % 3)); then
             some_of_it "$n" "$1" "out.$1"
@@ -80,9 +82,10 @@ many_runs() { # J SEED
 
 @test "consumers of a shuffle that go from run to run at their own pace each get every run whole" {
     seed
+    runs=$(rounds 12)
     last=60000
     m=$(mpp-create -c 3 -r 64K)
-    mpp-produce "$m" --runs 26 -- sh -c "$(numbered $last)" &
+    mpp-produce "$m" --runs $((runs + 1)) -- sh -c "$(numbered $last)" &
     track
     for j in 0 1 2; do
         many_runs $j "$RANDOM" &
@@ -95,19 +98,20 @@ many_runs() { # J SEED
     done
     all_well "${tracked[0]}" "${tracked[@]:4}"
     for j in 0 1 2; do
-        same out.$j <(seq -f "26 %.0f" $((j + 1)) 3 $last)
+        same out.$j <(seq -f "$((runs + 1)) %.0f" $((j + 1)) 3 $last)
     done
 }
 
 @test "runs of several producers: a run is one execution of each of them, and never two" {
     seed
+    runs=$(rounds 15)
     last=20000
     m=$(mpp-create -p 3 -r 64K)
-    mpp-produce "$m" --all --runs 31 -- sh -c "$(numbered $last)" &
+    mpp-produce "$m" --all --runs $((runs + 1)) -- sh -c "$(numbered $last)" &
     p=$!
     before="0 0 0"
     touch run.{0,1,2}
-    for _ in {1..30}; do
+    for ((run = 1; run <= runs; run++)); do
         any_size
         mpp-consume "$m" -i 0 -n $n --tag >out
         assert_equal "$(wc -l <out)" $n

@@ -198,9 +198,9 @@ random_failure() {
     done
 }
 
-@test "100 failures of random participants at random times: none is masked by what it causes" {
+@test "random participants fail at random times: none is masked by what it causes" {
     seed
-    for round in {1..100}; do
+    for ((round = 0; round < $(rounds 40); round++)); do
         random_failure >round || fail "round $round: $(<round)"
     done
 }

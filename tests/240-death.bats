@@ -41,9 +41,7 @@ stuck() { # WHO
 }
 
 is_doing() { # WHO ACTIVITY
-    local role=producer
-    [[ $1 == p* ]] || role=consumer
-    [[ $(state ".mesh.endpoints[] | select(.role == \"$role\" and .index == ${1:1}) | .activity" "$m") == "$2" ]]
+    at "$1" "$2" "$m"
 }
 
 some='seq -f "$MPP_INDEX %.0f" 100; exec sleep 1000'
@@ -438,11 +436,11 @@ pause() { # MICROSECONDS
     read -rt "$seconds" -u "$never" || true
 }
 
-@test "200 producers that attach and die at once: nobody hangs, and nothing is torn" {
+@test "producers that attach and die at once: nobody hangs, and nothing is torn" {
     seed
     mkfifo fifo
     exec {never}<>fifo
-    for round in {1..100}; do
+    for ((round = 0; round < $(rounds 40); round++)); do
         # As soon as it is asked.
         m=$(mpp-create)
         participant c0 -o out.0

@@ -83,12 +83,13 @@ produce_shares() { # N HOW FILE...
     done
 }
 
-# Participants share the files of each format: 1, 16, and for each format four numbers in between.
+# Participants share the files of each format: 1, 16, and for each format one number in between.
 shared() { # N-OF-FILES
-    local of=$1 n format how ways=(index other names files bytes)
+    local of=$1 n format how round ways=(index other names files bytes)
     seed
     for format in $formats; do
-        set -- 1 16 $((2 + RANDOM % 14)) $((2 + RANDOM % 14)) $((2 + RANDOM % 14)) $((2 + RANDOM % 14))
+        set -- 1 16
+        for ((round = 0; round < $(rounds 1); round++)); do set -- "$@" $((2 + RANDOM % 14)); done
         mapfile -t files < <(printf '%s\n' "$BATS_FILE_TMPDIR/$format.$of"/* | shuf --random-source=<(yes "$RANDOM"))
         for n; do
             how=${ways[RANDOM % 5]}

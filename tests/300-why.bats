@@ -51,16 +51,6 @@ greedy() { # MESH INDEX...
 small() { # OPTION...
     mpp-create -r 64K "$@"
 }
-
-# Has somebody (p0, c1) been at ACTIVITY?
-at() { # WHO ACTIVITY MESH
-    local role=consumer rest
-    [[ $1 == c* ]] || role=producer
-    rest=$("$MPP_B/mpp-stat" --json "$3") || return
-    rest=${rest#*"\"role\":\"$role\",\"index\":${1:1},\"lane\":0,"}
-    [[ ${rest#*"\"activity\":"} == "\"$2\","* ]]
-}
-
 # Have records come through a mesh?
 carried() { # MESH
     [[ $(state '[.mesh.channels[].counters.bytes] | add > 0' "$1") == true ]]

@@ -162,12 +162,18 @@ scaled() {
     echo $(($1 / slower))
 }
 
+# Something random, or one of many, is tried that often, and in a soak more often.
+rounds() {
+    local n=$(($1 * ${MPP_ROUNDS:-1} / slower))
+    echo $((n > 0 ? n : 1))
+}
+
 # Wait until a command succeeds.
 wait_for() {
     local deadline=$((SECONDS + $(patient 15) * busy))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < deadline)) || fail "waited in vain for: $*" || return
-        sleep 0.02
+        read -rt 0.02 <> <(:) || true # sleep(1) would take more of the CPU than most of what is waited for
     done
 }
 
@@ -270,6 +276,15 @@ is_gone() { # PID
     ! kill -0 "$1" 2>/dev/null
 }
 
+# Is an endpoint of a mesh's first lane at something?  `at c0 "waiting for data" MESH`
+at() { # WHO ACTIVITY MESH
+    local role=consumer rest
+    [[ $1 == c* ]] || role=producer
+    rest=$("$MPP_B/mpp-stat" --json "$3") || return
+    rest=${rest#*"\"role\":\"$role\",\"index\":${1:1},\"lane\":0,"}
+    [[ ${rest#*"\"activity\":"} == "\"$2\","* ]]
+}
+
 # A field of a mesh's state: `state .mesh.ring_size MESH`.
 state() { # JQ-FILTER MESH
     "$MPP_B/mpp-stat" --json "$2" | jq -r "$1"
@@ -278,12 +293,7 @@ state() { # JQ-FILTER MESH
 # How often an extended regular expression is in the state of a mesh?  What is asked again and again needs no jq, which
 # takes as long to start as ten other programs.
 count_in_state() { # REGEX MESH
-    local rest n=0
-    rest=$("$MPP_B/mpp-stat" --json "$2") || return
-    while [[ $rest =~ $1(.*) ]]; do
-        rest=${BASH_REMATCH[-1]} n=$((n + 1))
-    done
-    echo "$n"
+    "$MPP_B/mpp-stat" --json "$2" | grep -oE -- "$1" | wc -l
 }
 
 # Do that many endpoints of a mesh say so of themselves?  `doing 2 "waiting for data" MESH`

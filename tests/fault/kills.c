@@ -4,7 +4,7 @@
  * as the median goes (nobody is blocked on its output here).  Nothing is left after --gc.
  *
  * Each round is a mesh of random size and partition with random inputs and outputs.  MPP_KILLS is how many processes
- * there are to be killed (500; MPP_ROUNDS multiplies it); a failure prints the round's seed, and `kills SEED` repeats
+ * there are to be killed (200; MPP_ROUNDS multiplies it); a failure prints the round's seed, and `kills SEED` repeats
  * it ten times: the mesh is the same then and so is the moment, but not what else the machine does. */
 #define RECORDS 12000
 #include "judge.h"
@@ -183,7 +183,7 @@ static void tell(void)
 int main(int argc, char **argv)
 {
     all.s = sandbox_shared(sizeof *all.s);
-    all.want = sandbox_number("MPP_KILLS", SCALED(500, 10)) * sandbox_number("MPP_ROUNDS", 1);
+    all.want = sandbox_number("MPP_KILLS", SCALED(200, 10)) * sandbox_number("MPP_ROUNDS", 1);
     sandbox_seed();
     all.seed = (unsigned)tap.random;
     if (argc > 1) {

@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     strcpy(script + n + (k > 0 ? k : 0), " drip $MPP_INDEX\n");
     make_flow();
     all.t = sandbox_shared(sizeof *all.t);
-    all.want = sandbox_number("MPP_STOPS", SCALED(200, 5));
+    all.want = sandbox_number("MPP_STOPS", SCALED(100, 5)) * sandbox_number("MPP_ROUNDS", 1);
     sandbox_seed();
     all.seed = (unsigned)tap.random;
     all.t->failed += sandbox_workers(all.want < MESHES ? all.want : MESHES, 60 + all.want * 2, work, script);

@@ -5,7 +5,7 @@
  * overcome, or is an error that says why, which is everybody's root cause.  Nobody hangs, and nothing is left after
  * --gc.
  *
- * MPP_INJECTIONS is how many there are to be (900; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints
+ * MPP_INJECTIONS is how many there are to be (300; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints
  * its point; called with that, the program does it again, and with `list` it prints all points. */
 #include "judge.h"
 
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
 {
     const task all = {.scenarios = scenarios,
                       .n_scenarios = N_OF(scenarios),
-                      .want = sandbox_number("MPP_INJECTIONS", SCALED(900, 10)) * sandbox_number("MPP_ROUNDS", 1),
+                      .want = sandbox_number("MPP_INJECTIONS", SCALED(300, 10)) * sandbox_number("MPP_ROUNDS", 1),
                       .look = look,
                       .try = try,
                       .always = always};

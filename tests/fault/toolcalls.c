@@ -4,7 +4,7 @@
  * be done again; mpp-stat never disturbs whom it looks at.  What fails is overcome, or is an error that says
  * why.  Nothing is left in the end.
  *
- * MPP_TOOL_INJECTIONS is how many there are to be (300), MPP_SEED which ones.  A failure prints its point; called with
+ * MPP_TOOL_INJECTIONS is how many there are to be (150; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints its point; called with
  * that, the program does it again, and with `list` it prints all points. */
 #include "judge.h"
 
@@ -194,7 +194,7 @@ int main(int argc, char **argv)
 {
     const task all = {.scenarios = scenarios,
                       .n_scenarios = N_OF(scenarios),
-                      .want = sandbox_number("MPP_TOOL_INJECTIONS", SCALED(300, 10)),
+                      .want = sandbox_number("MPP_TOOL_INJECTIONS", SCALED(150, 10)) * sandbox_number("MPP_ROUNDS", 1),
                       .look = look,
                       .try = try,
                       .always = always};
