@@ -34,8 +34,8 @@
 #endif
 
 /* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at who
- * sleeps.  The doorbell needs it, and who says something and then looks at what others have said (endpoint.c,
- * mesh.c, mpp_producer_agree()).  ThreadSanitizer does not understand fences; a read-modify-write of a location of
+ * sleeps.  The doorbell needs it, and who says something and then looks at what others have said (endpoint/,
+ * mesh/bells.c, mpp_producer_agree()).  ThreadSanitizer does not understand fences; a read-modify-write of a location of
  * its own gives it the same edge. */
 #ifdef ATOMICS_SANITIZED
 #define full_fence() full_fence_tsan()

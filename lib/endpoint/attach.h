@@ -9,8 +9,9 @@
  *            ring everybody who waits for everybody
  *   live     work                                      died here: peers find LIVE and no lock: DEAD, and the cause
  *   leave    state = DONE [L1]                         died here: as if it had left
- *            the last consumer: closed = 1 [K1]        died here: the next one who leaves does it, else --gc
- *            unlink the sockets, peers++, ring         died here: who sees the lock's holder go counts it
+ *            unlink the sockets                        died here: as if it had left
+ *            all is over: closed = 1 [K1], ring        died here: the next one who leaves does it, else --gc
+ *            peers++, ring                             died here: who sees the lock's holder go counts it
  *            nobody left: unlink the mesh              died here: --gc
  *            unlock
  *
@@ -27,7 +28,7 @@
 
 /* 0, or -1 with *err as mpp_producer_attach() says. */
 int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err);
-/* Runs in the order shown above. */
+/* In the order shown above. */
 void endpoint_leave(endpoint *e);
 
 #endif

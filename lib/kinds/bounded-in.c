@@ -40,8 +40,9 @@ static void wake(mpp_consumer *c, const consumer_stream *s, unsigned producer)
         endpoint_ring(&c->end, i->lane, producer);
 }
 
-/* Has run s->run been left behind by this producer (as far as its next run may begin)? */
-static bool left_behind(mpp_consumer *c, const consumer_stream *s, unsigned producer)
+/* Has run s->run been left behind by this producer (as far as its next run may begin)?  Fails the mesh where no number
+ * says so. */
+static bool check_left_behind(mpp_consumer *c, const consumer_stream *s, unsigned producer)
 {
     const inlet *i = &s->inlets[producer];
     const inlet_end end = inlet_end_of(i, &c->end, s->stream);
@@ -56,7 +57,7 @@ static bool left_behind(mpp_consumer *c, const consumer_stream *s, unsigned prod
 bool bounded_over(mpp_consumer *c, const consumer_stream *s)
 {
     for (unsigned i = 0; i < c->end.n_peers; i++)
-        if (!left_behind(c, s, i))
+        if (!check_left_behind(c, s, i))
             return false;
     return true;
 }
@@ -126,7 +127,7 @@ static fate fate_of(const mpp_consumer *c, const consumer_stream *s, const inlet
 }
 
 /* What is no whole record is never handed out, whoever put it there. */
-static bool whole(mpp_consumer *c, const consumer_stream *s, const inlet *i, const unsigned char *p, size_t n)
+static bool check_whole(mpp_consumer *c, const consumer_stream *s, const inlet *i, const unsigned char *p, size_t n)
 {
     if (record_whole(&s->declared->info.format, p, n))
         return true;
@@ -153,15 +154,15 @@ static bool hold(mpp_consumer *c, const consumer_stream *s, const inlet *i, cons
         h->size = size;
     }
     memcpy(h->held + h->kept.bounded.have, f->data, f->len);
-    if (!f->continued && !whole(c, s, i, h->held, h->kept.bounded.have + f->len))
+    if (!f->continued && !check_whole(c, s, i, h->held, h->kept.bounded.have + f->len))
         return false;
     h->kept.bounded.have += f->len;
     h->kept.bounded.whole = !f->continued;
     return true;
 }
 
-/* Is the run over on this channel, or will nothing come of it? */
-static share_state ended(mpp_consumer *c, consumer_stream *s, unsigned producer)
+/* Whether the run is over on this channel; fails the mesh where nothing will ever come of it. */
+static share_state end_of_run(mpp_consumer *c, consumer_stream *s, unsigned producer)
 {
     inlet *i = &s->inlets[producer];
     uint32_t state = load_acquire(&endpoint_peer(&c->end, i->lane, producer)->state); /* [L2], before [E2] */
@@ -177,7 +178,7 @@ static share_state ended(mpp_consumer *c, consumer_stream *s, unsigned producer)
         endpoint_fail(&c->end, MPP_S_FAILED, false,
                       s->run == 1 ? "producer %u left before anyone asked for run %u of stream '%s'"
                                   : "producer %u has no run %u of stream '%s' to give (see mpp-produce --runs)",
-                      producer, s->run, mpp_mesh_stream(c->end.mesh, s->stream)->name);
+                      producer, s->run, s->declared->info.name);
         return SHARE_FAILED;
     }
     return SHARE_EMPTY;
@@ -205,14 +206,14 @@ static share_state look(mpp_consumer *c, consumer_stream *s, unsigned producer, 
         if (owner != s || what != FATE_OURS)
             break; /* a lane mate's frame, or a later run's: only the end word can have news for us */
         if (!f->continued && h->kept.bounded.have == 0)
-            return whole(c, s, i, f->data, f->len) ? SHARE_READY : SHARE_FAILED;
+            return check_whole(c, s, i, f->data, f->len) ? SHARE_READY : SHARE_FAILED;
         if (!hold(c, s, i, f))
             return SHARE_FAILED;
         inlet_pass(i, &c->end, f->size);
         if (h->kept.bounded.whole)
             return SHARE_READY;
     }
-    share_state state = i->out ? SHARE_EMPTY : ended(c, s, producer);
+    share_state state = i->out ? SHARE_EMPTY : end_of_run(c, s, producer);
     h->over = state == SHARE_OVER;
     return state;
 }

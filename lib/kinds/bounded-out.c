@@ -247,7 +247,7 @@ static mpp_outcome feed_lots(mpp_producer *p, producer_stream *s, const unsigned
 mpp_outcome bounded_push(mpp_producer *p, producer_stream *s, const void *data, size_t n, size_t *used)
 {
     const unsigned char *bytes = data;
-    mpp_outcome outcome = producer_state(p, s);
+    mpp_outcome outcome = producer_ensure_run(p, s);
     if (outcome == MPP_OK)
         outcome = put_long(p, s, bytes, n, used);
     if (outcome == MPP_OK)

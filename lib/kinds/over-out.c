@@ -122,7 +122,7 @@ mpp_outcome over_push(mpp_producer *p, producer_stream *s, const void *data, siz
 {
     const unsigned char *bytes = data;
     unsigned records;
-    mpp_outcome outcome = producer_state(p, s);
+    mpp_outcome outcome = producer_ensure_run(p, s);
     if (outcome != MPP_OK)
         return outcome;
     while (*used < n) {

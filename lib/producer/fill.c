@@ -88,7 +88,7 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
 /* Several consumers: the input is read into a buffer and partitioned from there. */
 static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, size_t limit, size_t *n, mpp_error *err)
 {
-    mpp_outcome outcome = s->have > s->at ? input_feed(p, s, err) : producer_state(p, s);
+    mpp_outcome outcome = s->have > s->at ? input_feed(p, s, err) : producer_ensure_run(p, s);
     if (outcome != MPP_OK)
         return outcome;
     input_compact(s);
@@ -110,8 +110,8 @@ static mpp_outcome fill_buffered(mpp_producer *p, producer_stream *s, int fd, si
 /* Is it the input's turn? */
 static mpp_outcome turn(mpp_producer *p, producer_stream *s, mpp_error *err)
 {
-    mpp_outcome outcome = producer_state(p, s);
-    if (outcome == MPP_OK && operations_pending(p, s))
+    mpp_outcome outcome = producer_ensure_run(p, s);
+    if (outcome == MPP_OK && operations_hold_up(p, s))
         return producer_no_room(p);
     if (outcome == MPP_OK)
         outcome = way_take(p, s, WAY_FILL);

@@ -98,7 +98,7 @@ bool input_unfinished(const producer_stream *s)
 
 mpp_outcome input_rest(mpp_producer *p, producer_stream *s)
 {
-    mpp_outcome outcome = producer_state(p, s);
+    mpp_outcome outcome = producer_ensure_run(p, s);
     if (outcome == MPP_OK && s->have > s->at)
         outcome = input_feed(p, s, NULL);
     s->filling = input_unfinished(s);

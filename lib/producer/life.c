@@ -47,7 +47,7 @@ void producer_begin(mpp_producer *p, producer_stream *s)
         start(p, s);
 }
 
-mpp_outcome producer_state(mpp_producer *p, producer_stream *s)
+mpp_outcome producer_ensure_run(mpp_producer *p, producer_stream *s)
 {
     if (endpoint_notice(&p->end))
         return MPP_GONE;

@@ -6,9 +6,9 @@
 
 /* The stream's next run begins. */
 void producer_begin(mpp_producer *p, producer_stream *s);
-/* May a record be produced now?  MPP_OK, MPP_CLOSED, MPP_GONE.  A stream that nobody needs to ask for begins here at
+/* MPP_OK: a record may be produced now; MPP_CLOSED; MPP_GONE.  A stream that nobody needs to ask for begins here at
  * the latest: before its input is read, which a run begins without. */
-mpp_outcome producer_state(mpp_producer *p, producer_stream *s);
+mpp_outcome producer_ensure_run(mpp_producer *p, producer_stream *s);
 /* The run ends: LAYOUT_ENDED or LAYOUT_FAILED. */
 void producer_end_run(mpp_producer *p, producer_stream *s, unsigned state);
 /* What was read for a run that is over belongs to none. */

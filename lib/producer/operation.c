@@ -110,7 +110,7 @@ mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *reco
     *op = (mpp_operation){.user = op->user, .record = record, .len = len, .stream = stream};
     const enum refusal why = refusal_of(p, s, op);
     op->refused = why;
-    op->outcome = why ? refuse(why) : producer_state(p, s);
+    op->outcome = why ? refuse(why) : producer_ensure_run(p, s);
     if (op->outcome != MPP_OK)
         return op->outcome;
     op->outcome = MPP_WOULD_BLOCK;

@@ -6,8 +6,8 @@
 
 /* Move on what is pending; true: all of it is through. */
 bool operations_advance(mpp_producer *p, producer_stream *s);
-/* Is something pending still?  What was accepted before goes before. */
-static inline bool operations_pending(mpp_producer *p, producer_stream *s)
+/* Moves on what was accepted before, which goes before; true: something is still pending. */
+static inline bool operations_hold_up(mpp_producer *p, producer_stream *s)
 {
     return s->pending && !operations_advance(p, s);
 }

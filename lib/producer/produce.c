@@ -19,7 +19,7 @@ mpp_outcome mpp_feed(mpp_producer *p, unsigned stream, const void *data, size_t 
     *used = 0;
     if (!s)
         return producer_refuse(EINVAL);
-    if (operations_pending(p, s))
+    if (operations_hold_up(p, s))
         return producer_no_room(p);
     const mpp_outcome outcome = way_take(p, s, WAY_FEED);
     return outcome == MPP_OK ? s->buffer->push(p, s, data, n, used) : outcome;
@@ -33,7 +33,7 @@ static bool produce_in_place(mpp_producer *p, producer_stream *s, const mpp_form
         return false;
     outlet *o = &s->outlets[s->registry.consumers > 1 ? producer_turn(p, s) : 0];
     /* What is pending found no room there, and left none.  Where a buffer has no channels, no outlet has a stream. */
-    if (!outlet_has_place(o, s->stream, whole) || producer_state(p, s) != MPP_OK)
+    if (!outlet_has_place(o, s->stream, whole) || producer_ensure_run(p, s) != MPP_OK)
         return false;
     unsigned char *to = outlet_place(o, whole);
     memcpy(to + head, record, len);
@@ -53,7 +53,7 @@ mpp_outcome mpp_try_produce(mpp_producer *p, unsigned stream, const void *record
         return MPP_ERROR;
     if (produce_in_place(p, s, &info->format, record, len))
         return MPP_OK;
-    if (operations_pending(p, s))
+    if (operations_hold_up(p, s))
         return producer_no_room(p);
     const mpp_outcome outcome = way_take(p, s, WAY_RECORD);
     return outcome == MPP_OK ? producer_push(p, s, record, len) : outcome;

@@ -32,7 +32,7 @@ mpp_outcome producer_push(mpp_producer *p, producer_stream *s, const void *recor
     size_t whole = record_head(f) + len + record_tail(f), used = 0;
     /* A source that is started here may produce by itself: not while p->framed holds our record. */
     if (!s->registry.running) {
-        const mpp_outcome outcome = producer_state(p, s);
+        const mpp_outcome outcome = producer_ensure_run(p, s);
         if (outcome != MPP_OK)
             return outcome;
     }

@@ -17,8 +17,8 @@ mpp_outcome mpp_reserve(mpp_producer *p, unsigned stream, unsigned consumer, siz
     if (len > producer_frame_max(p))
         return producer_refuse(EMSGSIZE);
     if (!s->registry.running || registry_has_enough(&s->registry, consumer))
-        return producer_state(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
-    if (operations_pending(p, s))
+        return producer_ensure_run(p, s) == MPP_GONE ? MPP_GONE : MPP_CLOSED;
+    if (operations_hold_up(p, s))
         return producer_no_room(p);
     const mpp_outcome outcome = way_take(p, s, WAY_RESERVE);
     outlet *o = &s->outlets[consumer];

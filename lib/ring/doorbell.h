@@ -12,7 +12,7 @@
  * An endpoint has a socket for each of its lanes, in the mesh's directory.  That directory may go while the mesh works
  * (a logout, a cleaner of /tmp), and another mount namespace may not show it.  So each endpoint has a second bell as
  * well: a pipe, which a waker who sees its process opens through /proc.  A bell that rings by neither way has not rung:
- * the waker owes it, and tries again (endpoint.h).
+ * the waker owes it, and tries again (endpoint/bells.h).
  */
 #ifndef DOORBELL_H
 #define DOORBELL_H

@@ -1,6 +1,6 @@
 /* registry.h - what consumers have asked of one stream: runs, and who has enough of which
  *
- * Pure state, moved by START and CANCEL messages (by the control service in producer.c alone) and by the producer's
+ * Pure state, moved by START and CANCEL messages (by producer/service.c alone) and by the producer's
  * beginning and ending of runs; writers look here and never at messages.
  *
  *   idle(k)  --START(k+1) from any, k over everywhere-->  running(k+1)

@@ -4,8 +4,8 @@
  * be done again; mpp-stat never disturbs whom it looks at.  What fails is overcome, or is an error that says
  * why.  Nothing is left in the end.
  *
- * MPP_TOOL_INJECTIONS is how many there are to be (150; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure prints its point; called with
- * that, the program does it again, and with `list` it prints all points. */
+ * MPP_TOOL_INJECTIONS is how many there are to be (150; MPP_ROUNDS multiplies it), MPP_SEED which ones.  A failure
+ * prints its point; called with that, the program does it again, and with `list` it prints all points. */
 #include "judge.h"
 
 #define IDLE "p0 -- sleep 1000", "p1 -- sleep 1000", "c0 -- cat", "c1"
