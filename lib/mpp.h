@@ -314,7 +314,7 @@ mpp_outcome mpp_no_wait(mpp_producer *p, bool on);
  * that is produced into the stream later overtakes it: other calls say MPP_WOULD_BLOCK while one is pending.
  * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(), EINVAL also while there is no room for what
  * mpp_fill() has read: not accepted, and mpp_poll() says the same.  An operation that is pending may not be given
- * again.  On a buffer that overwrites it is complete at once, with success. */
+ * again; the first and the last one are refused (EINVAL).  On a buffer that overwrites it is complete at once, with success. */
 typedef struct mpp_operation {
     void *user;         /* the caller's; not looked at */
     const void *record; /* from here on the library's */
@@ -332,7 +332,8 @@ mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *reco
  * run has ended, or every consumer has enough.  After anything but MPP_WOULD_BLOCK, operation and record are the
  * caller's again. */
 mpp_outcome mpp_poll(mpp_producer *p, mpp_operation *op, mpp_error *err);
-/* Take it back: MPP_CLOSED, and it never appears; or what mpp_poll() would say, when it has come too far. */
+/* Take it back: MPP_CLOSED, and it never appears; or what mpp_poll() would say, when it has come too far.  Either call
+ * with one that is not this producer's: MPP_ERROR with errno EINVAL. */
 mpp_outcome mpp_operation_cancel(mpp_producer *p, mpp_operation *op);
 
 /* The whole records at the start of [data, data + n), framing included.  *used: the bytes that were taken, by

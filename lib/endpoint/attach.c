@@ -83,6 +83,14 @@ static void endpoint_free(endpoint *e)
     *e = (endpoint){.bell = -1, .timer = -1, .events = -1};
 }
 
+static bool served(const endpoint *e, unsigned n, unsigned stream)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (e->streams[i] == stream)
+            return true;
+    return false;
+}
+
 static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err)
 {
     const mpp_mesh *m = e->mesh;
@@ -97,6 +105,9 @@ static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err
         unsigned stream = o->streams ? o->streams[i] : i;
         if (stream >= m->l.streams)
             return error_set(err, MPP_S_USAGE, 0, "mesh '%s' has no stream number %u", m->id, stream);
+        if (served(e, i, stream))
+            return error_set(err, MPP_S_USAGE, 0, "stream '%s' of mesh '%s' was named twice",
+                             m->streams[stream].info.name, m->id);
         e->streams[i] = stream;
         if (endpoint_lane_position(e, stream) == e->n_lanes)
             e->lanes[e->n_lanes++] = stream % m->l.lanes;

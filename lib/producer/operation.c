@@ -107,6 +107,8 @@ static void tell_refusal(const mpp_producer *p, const mpp_operation *op, mpp_err
 mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *record, size_t len, mpp_operation *op)
 {
     producer_stream *s = producer_stream_of(p, stream);
+    if (s && s->pending && (op == s->pending || op == s->pending_last))
+        return producer_refuse(EINVAL); /* it is the library's still */
     *op = (mpp_operation){.user = op->user, .record = record, .len = len, .stream = stream};
     const enum refusal why = refusal_of(p, s, op);
     op->refused = why;
@@ -122,8 +124,14 @@ mpp_outcome mpp_produce_async(mpp_producer *p, unsigned stream, const void *reco
 
 mpp_outcome mpp_poll(mpp_producer *p, mpp_operation *op, mpp_error *err)
 {
-    if (op->outcome == MPP_WOULD_BLOCK)
-        operations_advance(p, producer_stream_of(p, op->stream));
+    if (op->outcome == MPP_WOULD_BLOCK) {
+        producer_stream *s = producer_stream_of(p, op->stream);
+        if (!s || !s->pending) { /* it was given to another producer, or to none */
+            error_set(err, MPP_S_USAGE, 0, "producer %u has no such operation pending", p->end.index);
+            return producer_refuse(EINVAL);
+        }
+        operations_advance(p, s);
+    }
     if (op->outcome != MPP_ERROR)
         return op->outcome;
     if (op->refused) {
@@ -139,13 +147,17 @@ mpp_outcome mpp_operation_cancel(mpp_producer *p, mpp_operation *op)
     if (op->outcome != MPP_WOULD_BLOCK)
         return op->outcome;
     producer_stream *s = producer_stream_of(p, op->stream);
+    if (!s)
+        return producer_refuse(EINVAL);
     mpp_operation **at = &s->pending, *before = NULL;
     if (op == s->pending && (s->long_left || op->step))
         return MPP_WOULD_BLOCK; /* a part of it is on its way */
-    while (*at != op) {
+    while (*at && *at != op) {
         before = *at;
         at = &before->next;
     }
+    if (!*at)
+        return producer_refuse(EINVAL);
     *at = op->next;
     if (s->pending_last == op)
         s->pending_last = before;

@@ -194,6 +194,10 @@ int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pol
 {
     enum { FEW = 16 };
     struct pollfd few[FEW + 2], *set = few;
+    if (p && p->calling) { /* a source may not keep the others waiting */
+        errno = EINVAL;
+        return -1;
+    }
     if (n_fds > FEW && !(set = malloc((n_fds + 2) * sizeof *set)))
         return -1;
     set[0] = (struct pollfd){.fd = p ? p->end.events : -1, .events = POLLIN};

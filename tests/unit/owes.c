@@ -331,6 +331,87 @@ static void test_refused_operations(const mpp_stream_options *stream, const char
     rig_close(&r);
 }
 
+static void test_foreign_operations(void)
+{
+    rig r, other;
+    mpp_error err = {0};
+    mpp_operation first, last, unknown = {.outcome = MPP_WOULD_BLOCK, .stream = 0}, elsewhere = unknown;
+    static char big[60 << 10];
+    mpp_mesh_options o = rig_options(lines, 1, 1);
+    o.ring_size = 64 << 10;
+    elsewhere.stream = 5;
+    memset(big, 'b', sizeof big);
+    rig_open(&r, &o, 1, false);
+    rig_open(&other, &o, 1, false);
+    rig_ask(&r, 0);
+    rig_ask(&other, 0);
+    ok(refused(mpp_poll(r.p, &unknown, &err)) && err.status == MPP_S_USAGE && refused(mpp_poll(r.p, &elsewhere, NULL)),
+       "an operation that nobody gave is not polled: %s", err.text);
+    mpp_produce_async(r.p, 0, big, sizeof big, &first);
+    mpp_produce_async(r.p, 0, big, sizeof big, &last);
+    ok(mpp_poll(r.p, &last, NULL) == MPP_WOULD_BLOCK && refused(mpp_produce_async(r.p, 0, "x", 1, &last)) &&
+           mpp_poll(r.p, &last, NULL) == MPP_WOULD_BLOCK,
+       "one that is pending is not given again");
+    ok(refused(mpp_operation_cancel(r.p, &unknown)) && refused(mpp_operation_cancel(r.p, &elsewhere)) &&
+           refused(mpp_operation_cancel(other.p, &last)) && refused(mpp_poll(other.p, &last, NULL)),
+       "nor taken back by a producer that does not have it");
+    for (unsigned turn = 0; turn < RIG_PATIENCE && mpp_poll(r.p, &last, NULL) == MPP_WOULD_BLOCK; turn++)
+        rig_turn(&r);
+    ok(mpp_poll(r.p, &last, NULL) == MPP_OK && rig_finish(&r, 0) && r.got[0][0].n == 2 * (sizeof big + 1) &&
+           rig_finish(&other, 0),
+       "what was given comes");
+    rig_close(&r);
+    rig_close(&other);
+}
+
+/* ---- what is served ------------------------------------------------------------------------------------ */
+
+static void test_served_twice(void)
+{
+    mpp_mesh *m;
+    mpp_producer *p;
+    mpp_consumer *c;
+    mpp_error err = {0};
+    const unsigned twice[] = {1, 0, 1};
+    mpp_mesh_options o = rig_options(lines, 2, 1);
+    mpp_attach_options a = {.index = MPP_INDEX_ANY, .streams = twice, .n_streams = 3, .runs = 1};
+    if (mpp_mesh_create(&o, &m, &err) < 0)
+        bail_out("%s", err.text);
+    ok(mpp_producer_attach(m, &a, &p, &err) < 0 && err.status == MPP_S_USAGE && strstr(err.text, "'b'") &&
+           mpp_consumer_attach(m, &a, &c, &err) < 0 && err.status == MPP_S_USAGE,
+       "a stream is served once: %s", err.text);
+    ok(mpp_mesh_remove(mpp_mesh_id(m), &err) == 0, "and nobody has attached");
+    mpp_mesh_close(&m);
+}
+
+/* ---- a source that sleeps ------------------------------------------------------------------------------- */
+
+static int waited, number;
+
+static int wait_inside(void *arg, unsigned stream, unsigned run, mpp_error *err)
+{
+    rig *r = arg;
+    (void)stream, (void)run, (void)err;
+    errno = 0;
+    waited = mpp_wait(r->p, NULL, MPP_COMPUTING, NULL, 0, 0);
+    number = errno;
+    return 0;
+}
+
+static void test_wait_inside(void)
+{
+    rig r;
+    mpp_mesh_options o = rig_options(lines, 1, 1);
+    const mpp_source source = {.start = wait_inside, .arg = &r};
+    rig_open(&r, &o, 1, false);
+    mpp_register(r.p, 0, &source);
+    rig_ask(&r, 0);
+    ok(waited == -1 && number == EINVAL, "a source does not sleep");
+    ok(rig_put(&r, 0, "good", 4) == MPP_OK && rig_finish(&r, 0) && r.got[0][0].n == 5, "what it gives comes: %s",
+       harness_cause(r.mesh));
+    rig_close(&r);
+}
+
 /* ---- consumers ---------------------------------------------------------------------------------------- */
 
 static void test_release(void)
@@ -382,6 +463,9 @@ int main(void)
     test_refused_operations(&lines[0], "a\nb", 3, EINVAL, "inside it");
     test_refused_operations(&lines[0], huge, sizeof huge, EMSGSIZE, "100");
     test_refused_operations(&fixed, "abc", 3, EINVAL, "3 bytes");
+    test_foreign_operations();
+    test_served_twice();
+    test_wait_inside();
     test_release();
     ok(rig_leftovers == 0, "every mesh goes with its last participant");
     harness_end();
