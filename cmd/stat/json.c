@@ -63,7 +63,7 @@ static json_t *endpoint_counters(const mpp_endpoint_counters *c)
 
 static json_t *participant(const mpp_participant *p)
 {
-    const bool live = p->activity != NULL;
+    const bool live = p->state == MPP_PLACE_LIVE;
     json_t *o = json_object();
     value_set(o, "role", value_role(p->role));
     value_set(o, "index", value_number(p->index));

@@ -42,7 +42,7 @@ static uint64_t life(const mpp_snapshot *s, const mpp_participant *p)
 {
     const uint64_t begin = p->counters.attached, now = s->taken_ns > 0 ? (uint64_t)s->taken_ns : 0;
     uint64_t end = now;
-    if (!p->activity) /* not live */
+    if (p->state != MPP_PLACE_LIVE)
         end = p->counters.left ? p->counters.left : last_seen(s, p);
     end = least(end, now);
     return begin > 0 && begin < end ? end - begin : 0;
@@ -68,13 +68,13 @@ static stat_limit_part part_of(unsigned doing)
 
 static bool not_begun(const mpp_participant *p)
 {
-    return p->activity && (p->doing == MPP_WAITING_START || p->doing == MPP_WAITING_PEERS);
+    return p->state == MPP_PLACE_LIVE && (p->doing == MPP_WAITING_START || p->doing == MPP_WAITING_PEERS);
 }
 
 /* For how long the wait that goes on now has lasted: who sleeps accounts for it when it wakes. */
 static uint64_t present(const mpp_snapshot *s, const mpp_participant *p)
 {
-    const bool since = p->activity && p->since_ns > 0 && p->since_ns < s->taken_ns;
+    const bool since = p->state == MPP_PLACE_LIVE && p->since_ns > 0 && p->since_ns < s->taken_ns;
     return since ? (uint64_t)(s->taken_ns - p->since_ns) : 0;
 }
 
@@ -91,7 +91,8 @@ static bool measure(const mpp_snapshot *s, const mpp_participant *p, stat_limit 
 {
     const mpp_endpoint_counters *c = &p->counters;
     const uint64_t whole = life(s, p), asleep = sum(c->start_ns, not_begun(p) ? present(s, p) : 0);
-    *l = (stat_limit){.role = p->role, .index = p->index, .lane = p->lane, .pid = p->pid, .live = p->activity != NULL};
+    *l = (stat_limit){
+        .role = p->role, .index = p->index, .lane = p->lane, .pid = p->pid, .live = p->state == MPP_PLACE_LIVE};
     if (asleep >= whole)
         return false;
     uint64_t left = l->life_ns = whole - asleep;

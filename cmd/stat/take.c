@@ -27,7 +27,7 @@ static int by_channel(const void *a, const void *b)
 /* The channel on which a participant waits for one peer, or NULL. */
 static mpp_channel *awaited(const mpp_snapshot *s, const mpp_participant *p)
 {
-    if (!p->activity || p->channel < 0 || s->n_channels == 0)
+    if (p->state != MPP_PLACE_LIVE || p->channel < 0 || s->n_channels == 0)
         return NULL;
     const unsigned peer = (unsigned)p->channel;
     const mpp_channel wanted = {

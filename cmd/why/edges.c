@@ -18,8 +18,8 @@ static void to_peer(why_graph *g, why_node *n, const mpp_participant *peer)
 static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_channel *ch,
                         const mpp_participant *consumer)
 {
-    return consumer && consumer->activity && consumer->doing == MPP_WAITING_DATA && ch->awaited && ch->fill > 0 &&
-           s->lanes < s->n_streams && graph_age(s, consumer) >= graph_patience(g);
+    return consumer && consumer->state == MPP_PLACE_LIVE && consumer->doing == MPP_WAITING_DATA && ch->awaited &&
+           ch->fill > 0 && s->lanes < s->n_streams && graph_age(s, consumer) >= graph_patience(g);
 }
 
 static void end_at_lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mpp_participant *consumer)
@@ -111,7 +111,7 @@ static void follow_start(why_graph *g, why_node *n)
     snprintf(n->edge, sizeof n->edge, "waits to be asked");
     for (unsigned j = 0; j < s->consumers; j++) {
         const mpp_participant *consumer = graph_slot(s, n->participant->lane, 'c', j);
-        if (consumer && (consumer->activity || consumer->state == MPP_PLACE_DEAD))
+        if (consumer && (consumer->state == MPP_PLACE_LIVE || consumer->state == MPP_PLACE_DEAD))
             to_peer(g, n, consumer);
     }
     if (n->edges.n == 0)
@@ -196,7 +196,7 @@ static void from_participant(why_graph *g, why_node *n)
         graph_end(n, graph_root_for(g, WHY_MISSING, n, NULL));
     else if (n->participant->state == MPP_PLACE_DEAD)
         graph_end(n, graph_root_for(g, WHY_DEAD, n, NULL));
-    else if (n->participant->activity)
+    else if (n->participant->state == MPP_PLACE_LIVE)
         from_live(g, n);
 }
 

@@ -63,7 +63,7 @@ crowd evidence_crowd(const why_graph *g, const why_root *r)
 
 static bool starves(const why_node *n)
 {
-    return n->participant && n->participant->activity && n->participant->doing == MPP_WAITING_DATA;
+    return n->participant && n->participant->state == MPP_PLACE_LIVE && n->participant->doing == MPP_WAITING_DATA;
 }
 
 /* "consumers 0, 2-4 wait for data, for up to 11.9s" */
@@ -159,7 +159,7 @@ static int64_t last_move(const mpp_snapshot *s)
 {
     int64_t last = 0;
     for (unsigned i = 0; i < s->n_participants; i++)
-        if (s->participants[i].activity && s->participants[i].since_ns > last)
+        if (s->participants[i].state == MPP_PLACE_LIVE && s->participants[i].since_ns > last)
             last = s->participants[i].since_ns;
     return last > 0 && last < s->taken_ns ? s->taken_ns - last : 0;
 }

@@ -33,7 +33,7 @@ const mpp_participant *graph_slot(const mpp_snapshot *s, unsigned lane, char rol
 bool graph_anybody(const mpp_snapshot *s)
 {
     for (unsigned i = 0; i < s->n_participants; i++)
-        if (s->participants[i].activity)
+        if (s->participants[i].state == MPP_PLACE_LIVE)
             return true;
     return false;
 }
@@ -48,9 +48,9 @@ int64_t graph_age(const mpp_snapshot *s, const mpp_participant *p)
 /* One process in several lanes says the same in each of them, and waits in all of them together. */
 static const mpp_participant *in_its_first_lane(const mpp_snapshot *s, const mpp_participant *p)
 {
-    for (unsigned lane = 0; lane < p->lane && p->activity; lane++) {
+    for (unsigned lane = 0; lane < p->lane && p->state == MPP_PLACE_LIVE; lane++) {
         const mpp_participant *q = graph_slot(s, lane, p->role, p->index);
-        if (q->activity && q->pid == p->pid && q->doing == p->doing)
+        if (q->state == MPP_PLACE_LIVE && q->pid == p->pid && q->doing == p->doing)
             return q;
     }
     return p;
@@ -77,7 +77,7 @@ why_node *graph_participant(why_graph *g, const mpp_snapshot *s, const mpp_parti
     why_node *n = list_add(&g->nodes, cli_must(calloc(1, sizeof *n)));
     n->mesh = s;
     n->participant = p;
-    n->waited_ns = p->activity ? graph_age(s, p) : 0;
+    n->waited_ns = p->state == MPP_PLACE_LIVE ? graph_age(s, p) : 0;
     if (s == g->asked)
         g->by_number[p - s->participants] = n;
     return n;
@@ -148,7 +148,7 @@ why_graph *graph_make(why_world *w, const mpp_snapshot *s, int64_t patience_ns)
     g->by_number = cli_must(calloc(s->n_participants + 1, sizeof *g->by_number));
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->activity || (p->state == MPP_PLACE_DEAD && !p->spectator))
+        if (p->state == MPP_PLACE_LIVE || (p->state == MPP_PLACE_DEAD && !p->spectator))
             graph_participant(g, s, p);
     }
     return g;

@@ -15,7 +15,7 @@ static const mpp_participant *held_by(const mpp_snapshot *s, pid_t pid, char rol
 {
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->activity && p->pid == pid && (!role || p->role == role))
+        if (p->state == MPP_PLACE_LIVE && p->pid == pid && (!role || p->role == role))
             return p;
     }
     return NULL;

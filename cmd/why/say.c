@@ -11,7 +11,7 @@ void say_who(text_line *t, const why_node *n, const mpp_snapshot *asked)
     }
     text_clean(label, sizeof label, p->label);
     text_add(t, "%s %u", text_role(p->role), p->index);
-    if (p->pid > 0 && p->activity)
+    if (p->pid > 0 && p->state == MPP_PLACE_LIVE)
         text_add(t, " (pid %d%s%s)", (int)p->pid, *label ? ", " : "", label);
     if (n->mesh != asked)
         text_add(t, " of mesh %s", n->mesh->id);

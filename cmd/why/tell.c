@@ -222,7 +222,7 @@ static void tell_idle(why_verdict *v, text_line *t, const why_root *r)
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
         if (p->role == 'c' && p->lane == lane && p->state != MPP_PLACE_FREE)
-            indices_add(p->activity ? &attached : &left, p->index);
+            indices_add(p->state == MPP_PLACE_LIVE ? &attached : &left, p->index);
     }
     text_add(t, "nobody asks");
     if (s->lanes > 1)

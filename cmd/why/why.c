@@ -51,7 +51,7 @@ static void set_subject(why_verdict *v, const why_root *r)
     }
     if (*r->process)
         snprintf(v->process, sizeof v->process, "%s", r->process);
-    else if (v->pid && p->activity && proc_look(v->pid, &process))
+    else if (v->pid && p->state == MPP_PLACE_LIVE && proc_look(v->pid, &process))
         snprintf(v->process, sizeof v->process, "%s", process.name);
 }
 
@@ -72,7 +72,8 @@ static bool idle_stalls(const why_graph *g, const why_root *r)
 {
     for (unsigned i = 0; i < graph_n_nodes(g); i++) {
         const why_node *n = graph_node(g, i);
-        if (n->root == r && n->participant && n->participant->activity && n->participant->doing != MPP_WAITING_START)
+        if (n->root == r && n->participant && n->participant->state == MPP_PLACE_LIVE &&
+            n->participant->doing != MPP_WAITING_START)
             return true;
     }
     return false;
@@ -114,7 +115,7 @@ static void add_failure(why *w, const mpp_snapshot *s)
     }
     for (unsigned i = 0; i < s->n_participants; i++) {
         const mpp_participant *p = &s->participants[i];
-        if (p->activity && p->since_ns > 0 && s->taken_ns - p->since_ns > v->for_ns)
+        if (p->state == MPP_PLACE_LIVE && p->since_ns > 0 && s->taken_ns - p->since_ns > v->for_ns)
             v->for_ns = s->taken_ns - p->since_ns;
     }
     if (!graph_anybody(s))

@@ -7,7 +7,6 @@
 #include "mesh/mesh.h"
 #include "run/word.h"
 #include "shm/layout.h"
-#include "shm/lock.h"
 #include "shm/segment.h"
 
 #include <errno.h>
@@ -102,7 +101,8 @@ static bool slot_over(const mpp_mesh *m, unsigned number)
     case END_IS_ABSENT:
         break;
     }
-    return state == LAYOUT_LIVE ? segment_holder(m->segment, LAYOUT_LOCK_SLOTS + number) == 0 : slot_used(m, number);
+    pid_t holder;
+    return state == LAYOUT_LIVE ? membership_state(m, number, &holder) != LAYOUT_LIVE : slot_used(m, number);
 }
 
 bool mesh_finished(const mpp_mesh *m)
@@ -116,11 +116,12 @@ bool mesh_finished(const mpp_mesh *m)
 bool mesh_find_deserted(mpp_mesh *m)
 {
     for (unsigned i = 0; i < m->l.slots; i++) {
-        if (load_acquire(&mesh_slot(m, i)->state) != LAYOUT_LIVE) /* [L2] */
-            continue;
-        if (segment_holder(m->segment, LAYOUT_LOCK_SLOTS + i) != 0)
+        pid_t holder;
+        const uint32_t state = membership_state(m, i, &holder);
+        if (state == LAYOUT_LIVE)
             return false;
-        membership_bury(m, i);
+        if (state == LAYOUT_DEAD)
+            membership_bury(m, i);
     }
     return true;
 }
