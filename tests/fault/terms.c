@@ -114,7 +114,7 @@ static const state states[] = {
      .doing = MPP_WAITING_PEERS,
      .crowd = "p"},
     {.name = "a producer that looks for a record's boundary",
-     .processes = {"p0 --slice=2/2 --slice-by bytes huge", "c0"},
+     .processes = {"p0 --slice=1/2 --slice-by bytes huge", "c0"},
      .doing = WHATEVER,
      .mesh = "--max-record 4G"},
     {.name = "all producers at once", .processes = {"pA --all -- sleep 1000", "c0"}, .doing = WHATEVER},
