@@ -90,7 +90,8 @@ typedef enum mpp_buffer_kind {
     MPP_LATEST,      /* one value for each producer: the newest; a new reader sees the current one once */
     MPP_MAILBOX,     /* one slot: each value at most once, to one of the consumers; a newer one replaces one unread */
 } mpp_buffer_kind;
-const char *mpp_buffer_text(mpp_buffer_kind kind); /* "bounded" */
+const char *mpp_buffer_text(mpp_buffer_kind kind);       /* "bounded" */
+const char *mpp_partition_text(mpp_partition_kind kind); /* "round-robin" */
 
 /* One stream as it is declared.  Strings are borrowed for the call only. */
 typedef struct mpp_stream_options {
@@ -314,7 +315,7 @@ mpp_outcome mpp_no_wait(mpp_producer *p, bool on);
  * that is produced into the stream later overtakes it: other calls say MPP_WOULD_BLOCK while one is pending.
  * MPP_CLOSED, MPP_GONE, MPP_ERROR with errno as of mpp_try_produce(), EINVAL also while there is no room for what
  * mpp_fill() has read: not accepted, and mpp_poll() says the same.  An operation that is pending may not be given
- * again; the first and the last one are refused (EINVAL).  On a buffer that overwrites it is complete at once, with success. */
+ * again; the first and the last one are refused.  On a buffer that overwrites it is complete at once, with success. */
 typedef struct mpp_operation {
     void *user;         /* the caller's; not looked at */
     const void *record; /* from here on the library's */

@@ -97,7 +97,8 @@ static void choose_job(request *r, job chosen)
 static void take_option(void *arg, const cli_option *option, const char *value)
 {
     static const char *const endian[] = {"u32le", "u32be", NULL};
-    static const char *const buffers[] = {"bounded", "ring", "latest", "mailbox", NULL}; /* as mpp_buffer_kind */
+    const char *const buffers[] = {mpp_buffer_text(MPP_BOUNDED), mpp_buffer_text(MPP_RING), mpp_buffer_text(MPP_LATEST),
+                                   mpp_buffer_text(MPP_MAILBOX), NULL};
     request *r = arg;
 
     if (option->id != OPT_REMOVE && option->id != OPT_GC)

@@ -4,7 +4,6 @@
 #include "mpp-look.h"
 #include "stat/table.h"
 #include "stat/take.h"
-#include "stat/words.h"
 
 #include <inttypes.h>
 
@@ -53,6 +52,17 @@ static void print_format(const mpp_format *f, FILE *out)
         fprintf(out, "records that end with \\x%02x", f->delimiter);
 }
 
+/* What a buffer does that overwrites. */
+static const char *overwrites(mpp_buffer_kind kind)
+{
+    static const char *const texts[] = {
+        [MPP_RING] = "a ring that drops the oldest",
+        [MPP_LATEST] = "the latest of each producer",
+        [MPP_MAILBOX] = "a mailbox, each read once at most",
+    };
+    return kind < sizeof texts / sizeof *texts && texts[kind] ? texts[kind] : "unknown";
+}
+
 static void print_stream(const mpp_snapshot *s, const mpp_stream_info *stream, FILE *out)
 {
     char text[TEXT_CELL];
@@ -60,9 +70,9 @@ static void print_stream(const mpp_snapshot *s, const mpp_stream_info *stream, F
     fprintf(out, "stream %s: ", text);
     print_format(&stream->format, out);
     if (stream->buffer == MPP_BOUNDED)
-        fprintf(out, ", %s", stat_partition(stream->partition));
+        fprintf(out, ", %s", mpp_partition_text(stream->partition));
     else
-        fprintf(out, ", %s", stat_overwrites(stream->buffer));
+        fprintf(out, ", %s", overwrites(stream->buffer));
     if (stream->key) {
         text_clean(text, sizeof text, stream->key);
         fprintf(out, ", key %s", text);

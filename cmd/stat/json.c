@@ -5,7 +5,6 @@
 #include "mpp-look.h"
 #include "stat/limit.h"
 #include "stat/value.h"
-#include "stat/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +28,7 @@ static json_t *stream(const mpp_stream_info *s)
     json_t *o = json_object();
     value_set(o, "name", utf8_json(s->name));
     value_set(o, "format", format(&s->format));
-    value_set(o, "partition", utf8_json(stat_partition(s->partition)));
+    value_set(o, "partition", utf8_json(mpp_partition_text(s->partition)));
     value_set(o, "key", value_text_or_null(s->key));
     value_set(o, "separator", value_number((unsigned char)s->separator));
     value_set(o, "lane", value_number(s->lane));

@@ -4,7 +4,6 @@
 #include "mpp-look.h"
 #include "stat/view.h"
 #include "stat/watch.h"
-#include "stat/words.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -114,7 +113,7 @@ static void print_where(const stat_request *r)
     int consumer = mpp_mesh_where(m, number, r->where, strlen(r->where));
     if (consumer < 0)
         cli_usage("the key does not decide where records of stream '%s' go: its partition is %s", s->name,
-                  stat_partition(s->partition));
+                  mpp_partition_text(s->partition));
     printf("%d\n", consumer);
     mpp_snapshot_free(&taken);
 }

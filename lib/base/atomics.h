@@ -35,8 +35,8 @@
 
 /* The store-load fence between "I am going to sleep" and the recheck, and between "I published" and the look at who
  * sleeps.  The doorbell needs it, and who says something and then looks at what others have said (endpoint/,
- * mesh/bells.c, mpp_producer_agree()).  ThreadSanitizer does not understand fences; a read-modify-write of a location of
- * its own gives it the same edge. */
+ * mesh/bells.c, mpp_producer_agree()).  ThreadSanitizer does not understand fences; a read-modify-write of a location
+ * of its own gives it the same edge. */
 #ifdef ATOMICS_SANITIZED
 #define full_fence() full_fence_tsan()
 static inline void full_fence_tsan(void)

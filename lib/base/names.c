@@ -31,6 +31,16 @@ const char *mpp_buffer_text(mpp_buffer_kind kind)
     return WORD_OF(names, kind);
 }
 
+const char *mpp_partition_text(mpp_partition_kind kind)
+{
+    static const char *const names[] = {[MPP_HASH] = "hash",
+                                        [MPP_ROUND_ROBIN] = "round-robin",
+                                        [MPP_ANY] = "any",
+                                        [MPP_RANGE] = "range",
+                                        [MPP_BROADCAST] = "broadcast"};
+    return WORD_OF(names, kind);
+}
+
 const char *names_role(char role)
 {
     return role == 'p' ? "producer" : "consumer";

@@ -1,6 +1,7 @@
 /* gc.c - removing what nobody can use any more */
 #include "base/error.h"
 #include "look/remove.h"
+#include "mesh/leftover.h"
 #include "mesh/mesh.h"
 #include "mesh/open.h"
 #include "mesh/over.h"
@@ -10,13 +11,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* Why --gc may remove it: the snapshot's word for a mesh, "half made" for what never became one.  NULL: it may not, or
@@ -74,51 +71,6 @@ static bool collect(const char *id, void (*each)(void *arg, const char *id, cons
 
 /* ---- directories for sockets whose segment is gone --------------------------------------------------- */
 
-/* "mpp_" and the twelve hexadecimal digits of a short id. */
-static bool directory_name(const char *name)
-{
-    return strncmp(name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) == 0 && strlen(name) == strlen(SEGMENT_PREFIX) + 12 &&
-           strspn(name + strlen(SEGMENT_PREFIX), "0123456789abcdef") == 12;
-}
-
-/* A mesh that lost its name, or has it in another /dev/shm, goes on: its sockets are bound. */
-static bool anybody_listens(const char *base, const char *name, DIR *d)
-{
-    bool bound = false;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    /* cppcheck-suppress readdirCalled ; a stream of our own */
-    for (struct dirent *entry; fd >= 0 && !bound && (entry = readdir(d));) {
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-        int n = snprintf(a.sun_path, sizeof a.sun_path, "%s/%s/%s", base, name, entry->d_name);
-        bound = n < (int)sizeof a.sun_path && entry->d_name[0] != '.' &&
-                (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno != ECONNREFUSED);
-    }
-    if (fd >= 0)
-        close(fd);
-    return bound || fd < 0;
-}
-
-static void directory_remove(int base, const char *base_path, const char *name)
-{
-    struct stat st;
-    int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!d) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !anybody_listens(base_path, name, d)) {
-        rewinddir(d);
-        /* cppcheck-suppress readdirCalled ; a stream of our own */
-        for (struct dirent *entry; (entry = readdir(d));)
-            if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode))
-                unlinkat(fd, entry->d_name, 0);
-        unlinkat(base, name, AT_REMOVEDIR); /* only when nothing else lies in it */
-    }
-    closedir(d);
-}
-
 /* Does a mesh put its sockets there?  Also when that cannot be known. */
 static bool directory_used(const char *base, const char *name, char *const *ids, int n, mpp_error *failure)
 {
@@ -162,11 +114,11 @@ static void collect_directories(unsigned at, mpp_error *failure)
         return;
     /* cppcheck-suppress readdirCalled ; a stream of our own */
     for (struct dirent *entry; (entry = readdir(d));) {
-        if (!directory_name(entry->d_name))
+        if (!mesh_directory_named(entry->d_name))
             continue;
         int n = list(&ids, failure);
         if (n >= 0 && !directory_used(base, entry->d_name, ids, n, failure))
-            directory_remove(dirfd(d), base, entry->d_name);
+            mesh_directory_remove(dirfd(d), base, entry->d_name);
         while (n > 0)
             free(ids[--n]);
         free(ids);

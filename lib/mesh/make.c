@@ -50,7 +50,6 @@ static bool texts_add(texts *t, const char *text, uint32_t *at, uint32_t *size)
 
 static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind, const char **bounds, mpp_error *err)
 {
-    static const char *const names[] = {"hash", "round-robin", "any", NULL, "broadcast"};
     *bounds = NULL;
     if (!o->partition) {
         *kind = o->key ? MPP_HASH : MPP_ROUND_ROBIN;
@@ -61,11 +60,9 @@ static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind
         *bounds = o->partition + 6;
         return 0;
     }
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        if (names[i] && strcmp(o->partition, names[i]) == 0) {
-            *kind = (mpp_partition_kind)i;
+    for (*kind = MPP_HASH; *kind <= MPP_BROADCAST; ++*kind)
+        if (*kind != MPP_RANGE && strcmp(o->partition, mpp_partition_text(*kind)) == 0)
             return 0;
-        }
     return error_set(err, MPP_S_USAGE, 0,
                      "stream '%s': no partition '%s'; there are hash, round-robin, any, range:B1,B2,... and broadcast",
                      o->name, o->partition);

@@ -1,4 +1,4 @@
-/* sockets.h - the directory of a mesh's doorbells has one owner: this file */
+/* sockets.h - the directory of a mesh's doorbells has one owner: this file; one without a mesh is leftover.h's */
 #ifndef MESH_SOCKETS_H
 #define MESH_SOCKETS_H
 
