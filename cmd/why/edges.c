@@ -29,9 +29,8 @@ static void end_at_lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, c
     why_root *r = graph_root_for(g, WHY_LANE_MATE, graph_participant(g, n->mesh, consumer), seen ? &self : NULL);
     r->head_stream = ch->head;
     r->asked_stream = ch->asked;
-    r->look = seen;
     if (seen)
-        r->work = proc_has_done(self.pid);
+        graph_look_twice(r, &self);
     graph_end(n, r);
 }
 
@@ -146,8 +145,7 @@ static void end_at_work(why_graph *g, why_node *n, const proc *self)
     snprintf(n->edge, sizeof n->edge, "works, and gets nowhere");
     why_root *r = graph_root_for(g, n->participant->role == 'p' ? WHY_INPUT : WHY_DOWNSTREAM, n, self);
     r->served = pipes_say_deed(r->detail, sizeof r->detail, self, proc_waits(self->pid));
-    r->look = true;
-    r->work = proc_has_done(self->pid);
+    graph_look_twice(r, self);
     graph_end(n, r);
 }
 

@@ -120,6 +120,14 @@ why_root *graph_root_for(why_graph *g, why_class class, why_node *subject, const
     return r;
 }
 
+void graph_look_twice(why_root *r, const proc *p)
+{
+    if (!r->look)
+        r->work = proc_has_done(p->pid);
+    r->work.runs |= p->state == 'R';
+    r->look = true;
+}
+
 /* ---- edges -------------------------------------------------------------------------------------- */
 
 void graph_edge(why_node *n, why_node *next)

@@ -55,7 +55,7 @@ struct why_root {
     proc_target_kind target;   /* what it is that nobody is seen behind */
     bool served;               /* the end is a file of a file system whose server may have to be waited for */
     why_node *head;            /* of a cycle */
-    proc_work work;            /* of the process when it was found; looked at again if `look` */
+    proc_work work;            /* of the process when it was found, or ran; looked at again if `look` */
     bool look, moving;
     bool gone; /* it was none after all */
 };
@@ -90,6 +90,8 @@ void graph_end(why_node *n, why_root *r);
 /* A new one; and the one of a class, a subject and a process (or none), which is made where there is none yet. */
 why_root *graph_add_root(why_graph *g);
 why_root *graph_root_for(why_graph *g, why_class class, why_node *subject, const proc *process);
+/* That process may only be slow: it is looked at again after a moment.  p is what it was when it was found. */
+void graph_look_twice(why_root *r, const proc *p);
 
 /* A participant's slot; NULL: there is none. */
 const mpp_participant *graph_slot(const mpp_snapshot *s, unsigned lane, char role, unsigned index);

@@ -69,11 +69,12 @@ static void end_at_process(why_graph *g, why_node *n, const char *does, bool ser
                                  : doing == MPP_WAITING_COMMAND ? WHY_COMMAND
                                                                 : WHY_DOWNSTREAM,
                                  subject, &n->process);
-    snprintf(r->detail, sizeof r->detail, "%s", does);
-    r->served = served;
-    r->age_ns = n->process.age_ns;
-    r->look = true;
-    r->work = proc_has_done(n->process.pid);
+    if (!r->look) { /* else it was come to before, by another way */
+        snprintf(r->detail, sizeof r->detail, "%s", does);
+        r->served = served;
+        r->age_ns = n->process.age_ns;
+    }
+    graph_look_twice(r, &n->process);
     graph_end(n, r);
 }
 

@@ -141,7 +141,7 @@ static void look_again(why_root *r)
 {
     const proc_work now = proc_has_done(r->pid);
     const bool of_itself = r->subject->participant->pid == r->pid;
-    r->moving = now.all != r->work.all || now.runs;
+    r->moving = now.all != r->work.all || now.runs || r->work.runs; /* who ran, and sleeps now, went on to sleep */
     if (of_itself || r->class == WHY_COMMAND)
         r->gone = r->moving;
     else
