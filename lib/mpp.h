@@ -267,8 +267,8 @@ mpp_outcome mpp_service(mpp_producer *p);
  *
  * Only such a stream has an overwriter, so that nobody can call it on one that would have to wait: -1 with *err
  * (MPP_S_USAGE).  It belongs to the producer, and goes with it.
- * mpp_produce: one record, published when the call returns.  It is of the stream's format and at most
- * mpp_stream_info.max_record bytes long: what is not is left out, and counted as refused.  After mpp_end() all are. */
+ * mpp_produce: one record, published when the call returns.  A record of another format, or longer than
+ * mpp_stream_info.max_record bytes, is left out and counted as refused; so is every record after mpp_end(). */
 typedef struct mpp_overwriter mpp_overwriter;
 int mpp_overwriter_open(mpp_producer *p, unsigned stream, mpp_overwriter **w, mpp_error *err);
 void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
@@ -278,7 +278,7 @@ void mpp_produce(mpp_overwriter *w, const void *record, size_t len);
  *     mpp_service(p);                                       // after mpp_wait(), and now and then: who asks?
  *     switch (mpp_try_produce(p, stream, record, len)) {
  *     case MPP_OK:          break;                          // it is on its way
- *     case MPP_WOULD_BLOCK: mpp_give_up(p, stream);         // count it as dropped, or keep it and ...
+ *     case MPP_WOULD_BLOCK: mpp_give_up(p, stream);         // it is counted as given up; or keep it and ...
  *                           break;                          // ... mpp_wait(p, NULL, MPP_COMPUTING, NULL, 0, 0)
  *     case MPP_CLOSED:      return 0;                       // nobody has asked yet, or all have enough
  *     case MPP_GONE:        mpp_mesh_cause(m, &err); ...    // something failed

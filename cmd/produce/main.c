@@ -237,9 +237,9 @@ static void report(job *j, summary_stream *streams)
     }
     progress_end(&w->progress, records, bytes);
     for (unsigned i = 0; streams && i < w->n_streams; i++) {
-        if (streams[i].dropped)
+        if (streams[i].lost)
             cli_warn("producer %d: %llu records of stream '%s' were dropped: they found no room (--no-wait)", w->index,
-                     (unsigned long long)streams[i].dropped, w->streams[i].name);
+                     (unsigned long long)streams[i].lost, w->streams[i].name);
         if (streams[i].no_key)
             cli_warn("producer %d: %llu records of stream '%s' lack a field of the key; it counts as empty", w->index,
                      (unsigned long long)streams[i].no_key, w->streams[i].name);

@@ -152,7 +152,7 @@ static json_t *streams(const summary *s)
         const summary_stream *t = &s->streams[i];
         json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", utf8_json(t->name), "records",
                                               count_or_null(t->records), "bytes", count_or_null(t->bytes), "no_key",
-                                              count_or_null(t->no_key), "dropped", count_or_null(t->dropped)));
+                                              count_or_null(t->no_key), "dropped", count_or_null(t->lost)));
     }
     return list;
 }

@@ -46,8 +46,8 @@ typedef struct summary_stream {
     const char *name;
     uint64_t records; /* UINT64_MAX: not counted, null in the summary */
     uint64_t bytes;
-    uint64_t no_key;  /* records that lack a field of the key */
-    uint64_t dropped; /* records that found no room, or that a ring dropped before they were read */
+    uint64_t no_key; /* records that lack a field of the key */
+    uint64_t lost;   /* records that found no room, or that a ring dropped before they were read */
 } summary_stream;
 
 typedef struct summary {
