@@ -74,7 +74,7 @@ static void write_message(const errand *self, void *arg)
     m->failure = io_write_all(STDERR_FILENO, m->text, m->n) < 0 ? errno : 0;
 }
 
-static bool settled(void)
+static bool settle(void)
 {
     if (out.errand && errand_done(out.errand))
         errand_end(&out.errand);
@@ -105,7 +105,7 @@ static bool write_directly(const char *text, size_t n)
 }
 
 /* A thread that the machine has not come to yet is no reason to drop what there seems to be room for. */
-static bool is_starved(void)
+static bool wait_longer(void)
 {
     struct pollfd room = {.fd = io_type(STDERR_FILENO) == S_IFREG ? -1 : STDERR_FILENO, .events = POLLOUT};
     if (room.fd >= 0 && poll(&room, 1, 0) != 1)
@@ -119,12 +119,12 @@ bool message_write(const char *text, size_t n)
     int failure = ETIMEDOUT;
     if (out.errand)
         message_await(out.errand);
-    if (settled()) {
+    if (settle()) {
         if (!begin(text, n))
             return write_directly(text, n);
-        if (message_await(out.errand) || (out.hurried && is_starved() && message_await(out.errand)))
+        if (message_await(out.errand) || (out.hurried && wait_longer() && message_await(out.errand)))
             failure = out.message->failure;
-        settled();
+        settle();
     }
     errno = failure;
     return failure == 0;
@@ -132,6 +132,6 @@ bool message_write(const char *text, size_t n)
 
 void message_offer(const char *text, size_t n)
 {
-    if (settled())
+    if (settle())
         begin(text, n);
 }

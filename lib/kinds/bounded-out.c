@@ -95,9 +95,9 @@ static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, co
     return outcome;
 }
 
-/* Is there room for all of a long record, in all channels that it goes to?  Notes what to wait for where there is
- * not. */
-static bool room_for_all(mpp_producer *p, producer_stream *s, int target, size_t len)
+/* true: there is room for all of a long record, in all channels that it goes to.  Else what to wait for is
+ * noted. */
+static bool await_room_for_all(mpp_producer *p, producer_stream *s, int target, size_t len)
 {
     const uint64_t most = producer_frame_max(p), parts = len / most;
     const uint64_t need = parts * layout_frame_size(most) + layout_frame_size(len % most) + OUTLET_SPLIT;
@@ -144,7 +144,7 @@ static mpp_outcome put_record(mpp_producer *p, producer_stream *s, const unsigne
         outcome = producer_refuse(ENOMEM);
     else if (len <= producer_frame_max(p))
         outcome = put_short(p, s, target, record, len, used);
-    else if (p->no_wait && !room_for_all(p, s, target, len))
+    else if (p->no_wait && !await_room_for_all(p, s, target, len))
         outcome = producer_no_room(p);
     else
         outcome = begin_long(p, s, target, record, len, used);

@@ -96,8 +96,8 @@ static void look_at_consumers(mpp_producer *p)
     }
 }
 
-/* Has every consumer ended or cancelled the run before?  Notes what to wait for where one has not. */
-static bool drained(mpp_producer *p, producer_stream *s)
+/* true: every consumer has ended or cancelled the run before.  Else what to wait for is noted. */
+static bool await_drained(mpp_producer *p, producer_stream *s)
 {
     registry *r = &s->registry;
     bool all = true;
@@ -140,7 +140,7 @@ static void move_stream(mpp_producer *p, producer_stream *s)
     }
     while (!r->running && !registry_finished(r) && registry_unwanted(r, r->run + 1))
         r->run++; /* asked and cancelled by all before it began */
-    if (!p->over && registry_wanted(r) && drained(p, s))
+    if (!p->over && registry_wanted(r) && await_drained(p, s))
         producer_begin(p, s);
 }
 
