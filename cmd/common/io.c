@@ -1,8 +1,9 @@
 #include "common/io.h"
 
+#include "common/fs.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <linux/major.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -12,7 +13,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 int io_dup(int from, int to, int flags)
@@ -99,30 +99,11 @@ bool io_is_terminal(int fd)
     return look_at(fd, &st) == 0 && is_terminal(fd, &st);
 }
 
-/* Is the file on a file system without a server, in memory or on a disk? */
-static bool is_local(int fd)
-{
-    static const uint32_t local[] = {
-        BTRFS_SUPER_MAGIC, EXFAT_SUPER_MAGIC,     EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC,     HUGETLBFS_MAGIC,
-        MSDOS_SUPER_MAGIC, NILFS_SUPER_MAGIC,     RAMFS_MAGIC,      REISERFS_SUPER_MAGIC, TMPFS_MAGIC,
-        XFS_SUPER_MAGIC,   OVERLAYFS_SUPER_MAGIC, 0x2fc12fc1, /* zfs */
-        0x3153464a,                                           /* jfs */
-        0xca451a4e,                                           /* bcachefs */
-    };
-    struct statfs fs;
-    if (fstatfs(fd, &fs) < 0)
-        return false;
-    for (unsigned i = 0; i < sizeof local / sizeof *local; i++)
-        if ((uint32_t)fs.f_type == local[i])
-            return true;
-    return false;
-}
-
 static bool may_sleep(int fd, const struct statx *st)
 {
     switch (st->stx_mode & S_IFMT) {
     case S_IFREG:
-        return !is_local(fd);
+        return !fs_is_local(fd);
     case S_IFCHR:
         return st->stx_rdev_major != MEM_MAJOR; /* null, zero, full, ... */
     default:

@@ -1,5 +1,6 @@
 #include "proc/proc.h"
 
+#include "common/fs.h"
 #include "common/text.h"
 #include "proc/glance.h"
 
@@ -207,18 +208,6 @@ pid_t proc_thread_at_file(pid_t pid)
 
 /* ---- what a descriptor is ----------------------------------------------------------------------- */
 
-/* File systems whose files are known to this machine: to ask one what kind it is, without more, waits for nobody. */
-static bool is_local(const char *type)
-{
-    static const char *const types[] = {"ext2",    "ext3",     "ext4",  "xfs",     "btrfs",    "f2fs",     "zfs",
-                                        "jfs",     "bcachefs", "tmpfs", "ramfs",   "rootfs",   "devtmpfs", "devpts",
-                                        "overlay", "vfat",     "exfat", "iso9660", "squashfs", "erofs",    "hugetlbfs"};
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(type, types[i]) == 0)
-            return true;
-    return false;
-}
-
 /* The mount that a descriptor's file is in, by its number in the process's namespace; -1: unknown. */
 static int mount_of(pid_t pid, int fd)
 {
@@ -255,7 +244,7 @@ static void find_mount(pid_t pid, int fd, proc_target *t)
     free(line);
     if (!*type)
         snprintf(t->mount, sizeof t->mount, "of a mount that is not to be seen");
-    else if (!is_local(type))
+    else if (!fs_is_local_type(type))
         snprintf(t->mount, sizeof t->mount, "%s at %.*s", type, (int)(sizeof t->mount - 1 - strlen(type) - 4), point);
 }
 
