@@ -4,6 +4,7 @@
 #include "buffer/buffer.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/fail.h"
+#include "endpoint/patience.h"
 #include "endpoint/peers.h"
 #include "endpoint/say.h"
 #include "mesh/cause.h"
@@ -115,7 +116,7 @@ mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *
         if (producer != MPP_PRODUCER_ANY)
             s->shares[producer].hungry = true;
     } else if (outcome == MPP_OK) {
-        c->end.waited_ns = 0;
+        endpoint_moved(&c->end);
     }
     return outcome;
 }

@@ -9,6 +9,7 @@
 #include "endpoint/claim.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/fail.h"
+#include "endpoint/patience.h"
 #include "endpoint/peers.h"
 #include "endpoint/say.h"
 #include "mesh/bells.h"
@@ -118,13 +119,6 @@ static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err
     return 0;
 }
 
-/* A time-out of more than a century is none, and deadlines do not overflow. */
-static int64_t nanoseconds(int64_t ms)
-{
-    const int64_t century = INT64_C(100) * 366 * 24 * 3600 * 1000;
-    return ms > century ? 0 : ms * 1000000;
-}
-
 static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err)
 {
     *e = (endpoint){.mesh = m,
@@ -134,10 +128,8 @@ static int endpoint_init(endpoint *e, mpp_mesh *m, char role, const mpp_attach_o
                     .bell = -1,
                     .timer = -1,
                     .events = -1,
-                    .since_ns = mpp_now(),
-                    .spoken_to = true,
-                    .attach_timeout_ns = nanoseconds(o->attach_timeout_ms),
-                    .timeout_ns = nanoseconds(o->timeout_ms)};
+                    .spoken_to = true};
+    endpoint_be_patient(e, o->attach_timeout_ms, o->timeout_ms);
     if (streams_take(e, o, err) < 0)
         return -1;
     e->sockets = calloc(e->n_lanes, sizeof *e->sockets);

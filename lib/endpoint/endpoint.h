@@ -1,7 +1,7 @@
 /* endpoint.h - a participant's hold on its slots
  *
  * One handle holds one participant's ends of one or more lanes.  How it comes and leaves is attach.h's; what it does in
- * between has a file for each subject: bells, peers, barrier, fail, say.
+ * between has a file for each subject: bells, peers, barrier, fail, say, patience.
  */
 #ifndef ENDPOINT_H
 #define ENDPOINT_H
@@ -13,6 +13,12 @@ typedef struct endpoint_watch {
     pid_t pid;
     int fd;
 } endpoint_watch;
+
+typedef struct endpoint_patience {
+    int64_t since_ns, attach_ns;   /* those who have not come are waited for since then, for so long; 0: for ever */
+    int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
+    bool held;                     /* somebody was stopped when we last looked */
+} endpoint_patience;
 
 typedef struct endpoint endpoint;
 
@@ -42,15 +48,13 @@ struct endpoint {
     unsigned n_watches;
     uint32_t peers_seen;
     bool barrier; /* waiting for every participant */
-    int64_t since_ns, attach_timeout_ns;
-    int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
-    bool spoken_to;                /* what woke us from the last wait was what the caller waits for, not the mesh */
-    mpp_activity said;             /* in the last wait, ... */
-    unsigned said_peer;            /* ... of whom, ... */
-    uint64_t progress;             /* ... with so many bytes behind us, ... */
-    int64_t said_since_ns;         /* ... and since when: a wait that goes on is one wait */
-    bool held;                     /* somebody was stopped when we last looked */
-    layout_cause own;              /* why it failed alone */
+    endpoint_patience patience;
+    bool spoken_to;        /* what woke us from the last wait was what the caller waits for, not the mesh */
+    mpp_activity said;     /* in the last wait, ... */
+    unsigned said_peer;    /* ... of whom, ... */
+    uint64_t progress;     /* ... with so many bytes behind us, ... */
+    int64_t said_since_ns; /* ... and since when: a wait that goes on is one wait */
+    layout_cause own;      /* why it failed alone */
 };
 
 /* The position of a stream's lane among ours. */

@@ -3,6 +3,7 @@
 
 #include "channel/outlet.h"
 #include "endpoint/fail.h"
+#include "endpoint/patience.h"
 #include "kinds/partition.h"
 #include "mesh/mesh.h"
 #include "producer/life.h"
@@ -48,7 +49,7 @@ static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const un
         outlet_add(o, n, records);
         outlet_let(o, limit);
     }
-    p->end.waited_ns = 0;
+    endpoint_moved(&p->end);
     return MPP_OK;
 }
 

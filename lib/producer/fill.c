@@ -1,6 +1,7 @@
 /* fill.c - read(2) into a stream: straight into the ring where there is one, else through a buffer */
 #include "base/error.h"
 #include "channel/outlet.h"
+#include "endpoint/patience.h"
 #include "producer/input.h"
 #include "producer/life.h"
 #include "producer/operation.h"
@@ -68,7 +69,7 @@ static mpp_outcome fill_in_place(mpp_producer *p, producer_stream *s, int fd, si
     ssize_t got = read_some(fd, room, want);
     if (got < 0)
         return read_failed(p, err);
-    p->end.waited_ns = 0;
+    endpoint_moved(&p->end);
     uint64_t records = s->split.records, start = s->offset - s->split.in_record;
     size_t end;
     bool good = splitter_scan(&s->split, room, (size_t)got, &end);

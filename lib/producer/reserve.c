@@ -1,6 +1,7 @@
 /* reserve.c - a frame that the caller fills where it lies */
 #include "buffer/buffer.h"
 #include "channel/outlet.h"
+#include "endpoint/patience.h"
 #include "producer/life.h"
 #include "producer/operation.h"
 #include "producer/producer.h"
@@ -51,7 +52,7 @@ mpp_outcome mpp_commit(mpp_producer *p, unsigned stream, unsigned consumer, size
         outlet_discard(o, stream);
         return MPP_OK;
     }
-    p->end.waited_ns = 0;
+    endpoint_moved(&p->end);
     outlet_add(o, len, records);
     s->records += records;
     s->bytes += len;

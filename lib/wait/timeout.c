@@ -1,7 +1,6 @@
 #include "wait/timeout.h"
 
 #include "base/atomics.h"
-#include "base/liveness.h"
 #include "base/names.h"
 #include "channel/inlet.h"
 #include "channel/outlet.h"
@@ -9,6 +8,7 @@
 #include "consumer/wait.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/fail.h"
+#include "endpoint/patience.h"
 #include "mesh/mesh.h"
 #include "producer/life.h"
 #include "producer/producer.h"
@@ -58,12 +58,10 @@ int64_t timeout_of_producer(mpp_producer *p)
 {
     unsigned peer;
     endpoint *e = &p->end;
-    if (!e->attach_timeout_ns)
+    if (!e->patience.attach_ns)
         return 0;
-    if (e->barrier)
-        return e->since_ns + e->attach_timeout_ns;
-    if (producer_waits_for(p, &peer))
-        return e->since_ns + e->attach_timeout_ns;
+    if (e->barrier || producer_waits_for(p, &peer))
+        return endpoint_too_late(e, e->patience.since_ns);
     if (!producer_waits_start(p))
         return 0;
     crowd seen = consumers_seen(e);
@@ -72,10 +70,10 @@ int64_t timeout_of_producer(mpp_producer *p)
         return 0;
     }
     if (seen.everybody_never)
-        return e->since_ns + e->attach_timeout_ns;
+        return endpoint_too_late(e, e->patience.since_ns);
     if (!p->idle_since_ns)
         p->idle_since_ns = mpp_now();
-    return p->idle_since_ns + e->attach_timeout_ns;
+    return endpoint_too_late(e, p->idle_since_ns);
 }
 
 /* Also one that has not asked yet, for whatever reason, waits for who shall give. */
@@ -90,13 +88,12 @@ static bool consumer_waits_for(const mpp_consumer *c, const inlet *i)
 int64_t timeout_of_consumer(mpp_consumer *c)
 {
     endpoint *e = &c->end;
-    int64_t deadline = 0;
-    if (e->barrier)
-        return e->attach_timeout_ns ? e->since_ns + e->attach_timeout_ns : 0;
-    for (unsigned i = 0; e->attach_timeout_ns && i < c->n_inlets; i++)
-        if (consumer_waits_for(c, &c->inlets[i]))
-            deadline = e->since_ns + e->attach_timeout_ns;
-    return deadline;
+    bool waits = e->barrier;
+    if (!e->patience.attach_ns)
+        return 0;
+    for (unsigned i = 0; !waits && i < c->n_inlets; i++)
+        waits = consumer_waits_for(c, &c->inlets[i]);
+    return waits ? endpoint_too_late(e, e->patience.since_ns) : 0;
 }
 
 static void barrier_timed_out(endpoint *e)
@@ -109,41 +106,7 @@ static void barrier_timed_out(endpoint *e)
                   "%s %u never attached, and %s %u has waited %.1f s for everybody (--barrier); start it, or raise "
                   "--attach-timeout (0: wait for ever)",
                   names_role(place.role), place.index, names_role(e->role), e->index,
-                  (double)e->attach_timeout_ns / 1e9);
-}
-
-static bool stopped(int32_t pid)
-{
-    char state = pid ? liveness_state((pid_t)pid) : 0;
-    return state == 'T' || state == 't';
-}
-
-/* Is any participant of our lanes, or its command, stopped or traced?  Nobody is late then, nor is who waits for
- * one. */
-static bool anybody_stopped(const endpoint *e)
-{
-    for (unsigned lane = 0; lane < e->n_lanes; lane++)
-        for (unsigned at = 0; at < e->n_all; at++) {
-            layout_slot *s = mesh_slot(e->mesh, e->lanes[lane] * e->n_all + at);
-            if (load_acquire(&s->state) == LAYOUT_LIVE && /* [L2] */
-                (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command))))
-                return true;
-        }
-    return false;
-}
-
-int64_t timeout_slice(const endpoint *e)
-{
-    return e->timeout_ns / 16 + 1000000;
-}
-
-bool timeout_patience_over(endpoint *e, int64_t slept, bool whole)
-{
-    bool held = whole ? anybody_stopped(e) : e->held;
-    if (!held && !e->held)
-        e->waited_ns += slept < timeout_slice(e) ? slept : timeout_slice(e);
-    e->held = held;
-    return e->waited_ns >= e->timeout_ns;
+                  (double)e->patience.attach_ns / 1e9);
 }
 
 void timeout_producer_starved(mpp_producer *p, int64_t now)
@@ -157,7 +120,7 @@ void timeout_producer_starved(mpp_producer *p, int64_t now)
     layout_slot *s = mesh_slot(e->mesh, number);
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_fail(e, MPP_S_TIMEOUT, false, "%s took nothing for %.1f s (--timeout); it has been %s for %.1f s", who,
-                  (double)e->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  (double)e->patience.timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
                   (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
 }
 
@@ -177,7 +140,7 @@ static void producer_timed_out(mpp_producer *p)
                     "it, or raise --attach-timeout (0: wait for ever)"
                   : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
                     "raise --attach-timeout (0: wait for ever)",
-            peer, e->index, (double)e->attach_timeout_ns / 1e9);
+            peer, e->index, (double)e->patience.attach_ns / 1e9);
     else if (!producer_recheck(p)) /* not when somebody asks at this very moment */
         producer_unasked(p);
 }
@@ -194,7 +157,7 @@ void timeout_consumer_starved(mpp_consumer *c, int64_t now)
     layout_slot *s = mesh_slot(e->mesh, number);
     mesh_who(e->mesh, number, who, sizeof who);
     endpoint_fail(e, MPP_S_TIMEOUT, false, "no record came from %s for %.1f s (--timeout); it has been %s for %.1f s",
-                  who, (double)e->timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
+                  who, (double)e->patience.timeout_ns / 1e9, mpp_activity_text(load_relaxed(&s->activity)),
                   (double)(now - (int64_t)load_relaxed(&s->since_ns)) / 1e9);
 }
 
@@ -210,7 +173,7 @@ static void consumer_timed_out(mpp_consumer *c)
             endpoint_fail(e, MPP_S_TIMEOUT, false,
                           "producer %u never attached (consumer %u has waited %.1f s); start it, or raise "
                           "--attach-timeout (0: wait for ever)",
-                          c->inlets[i].producer, e->index, (double)e->attach_timeout_ns / 1e9);
+                          c->inlets[i].producer, e->index, (double)e->patience.attach_ns / 1e9);
             return;
         }
 }
@@ -218,9 +181,9 @@ static void consumer_timed_out(mpp_consumer *c)
 static void clocks_restart(mpp_producer *p, mpp_consumer *c, int64_t now)
 {
     if (p)
-        p->end.since_ns = now, p->idle_since_ns = 0;
+        endpoint_expect_again(&p->end, now), p->idle_since_ns = 0;
     if (c)
-        c->end.since_ns = now;
+        endpoint_expect_again(&c->end, now);
 }
 
 bool timeout_woke_late(mpp_producer *p, mpp_consumer *c, int64_t deadline, int64_t now)

@@ -16,13 +16,7 @@ void timeout_passed(mpp_producer *p, mpp_consumer *c, int64_t due);
  * everybody gets the time again. */
 bool timeout_woke_late(mpp_producer *p, mpp_consumer *c, int64_t deadline, int64_t now);
 
-/* --timeout is waited for in slices, and one counts only when nobody was stopped at its beginning or end.  So a stop
- * that ends just before the time is up is seen, and so is our own, of which we know nothing: a slice counts once,
- * however late we wake from it. */
-int64_t timeout_slice(const endpoint *e);
-/* We slept for `slept` in want of data or space; whole: nothing woke us.  Is the time up? */
-bool timeout_patience_over(endpoint *e, int64_t slept, bool whole);
-/* It is: say so. */
+/* Nothing came for --timeout (endpoint/patience.h): say so. */
 void timeout_producer_starved(mpp_producer *p, int64_t now);
 void timeout_consumer_starved(mpp_consumer *c, int64_t now);
 

@@ -8,6 +8,7 @@
 #include "endpoint/barrier.h"
 #include "endpoint/bells.h"
 #include "endpoint/endpoint.h"
+#include "endpoint/patience.h"
 #include "endpoint/peers.h"
 #include "endpoint/say.h"
 #include "endpoint/timer.h"
@@ -117,9 +118,9 @@ void mpp_disarm(mpp_producer *p, mpp_consumer *c)
     if (c)
         endpoint_heard(&c->end);
     if (p) /* what else woke the caller we do not know */
-        p->end.spoken_to = true;
+        endpoint_spoken_to(&p->end, true);
     if (c)
-        c->end.spoken_to = true;
+        endpoint_spoken_to(&c->end, true);
     disarm(p, c);
 }
 
@@ -157,10 +158,10 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
 {
     int64_t before = mpp_now();
     int64_t ours = timeout_earlier(p ? timeout_of_producer(p) : 0, c ? timeout_of_consumer(c) : 0);
-    bool space = p && p->end.timeout_ns && producer_blocked(p);
-    bool data = c && c->end.timeout_ns && consumer_hungry(c) && !c->end.barrier;
+    bool space = p && p->end.patience.timeout_ns && producer_blocked(p);
+    bool data = c && c->end.patience.timeout_ns && consumer_hungry(c) && !c->end.barrier;
     int64_t slices =
-        timeout_earlier(space ? before + timeout_slice(&p->end) : 0, data ? before + timeout_slice(&c->end) : 0);
+        timeout_earlier(space ? before + endpoint_slice(&p->end) : 0, data ? before + endpoint_slice(&c->end) : 0);
     int64_t reminder = unreminded(p, c) ? before + OWED_MS * INT64_C(1000000) : 0;
     int woken =
         sleep_until(set, n, timeout_earlier(timeout_earlier(deadline, ours), timeout_earlier(slices, reminder)));
@@ -171,9 +172,9 @@ static int sleep_armed(mpp_producer *p, mpp_consumer *c, struct pollfd *set, uns
         timeout_woke_late(p, c, ours, now);
     if (woken == 0 && ours && now >= ours)
         timeout_passed(p, c, ours > before ? ours : before);
-    if (space && timeout_patience_over(&p->end, now - before, woken == 0))
+    if (space && endpoint_starves(&p->end, now - before, woken == 0))
         timeout_producer_starved(p, clock_shared());
-    if (data && timeout_patience_over(&c->end, now - before, woken == 0))
+    if (data && endpoint_starves(&c->end, now - before, woken == 0))
         timeout_consumer_starved(c, clock_shared());
     if (woken == 0 && !(deadline && now >= deadline))
         woken = 1; /* our own deadline: something to look at */
@@ -213,9 +214,9 @@ int mpp_wait(mpp_producer *p, mpp_consumer *c, mpp_activity activity, struct pol
             fds[i].revents = set[i + 2].revents;
             bool spoken_to = fds[i].revents != 0;
             if (p)
-                p->end.spoken_to |= spoken_to;
+                endpoint_spoken_to(&p->end, spoken_to);
             if (c)
-                c->end.spoken_to |= spoken_to;
+                endpoint_spoken_to(&c->end, spoken_to);
         }
     }
     int e = errno;
