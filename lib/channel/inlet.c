@@ -76,7 +76,7 @@ int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
     if (f->size > unread)
         return corrupt(i, e, "a frame's length");
     if ((header.stream_id & 0xffff) != i->producer || f->stream >= e->mesh->l.streams ||
-        f->stream % e->mesh->l.lanes != i->lane)
+        layout_lane_of(&e->mesh->l, f->stream) != i->lane)
         return corrupt(i, e, "a frame's stream id");
     return 1;
 }

@@ -111,7 +111,7 @@ static int streams_take(endpoint *e, const mpp_attach_options *o, mpp_error *err
                              m->streams[stream].info.name, m->id);
         e->streams[i] = stream;
         if (endpoint_lane_position(e, stream) == e->n_lanes)
-            e->lanes[e->n_lanes++] = stream % m->l.lanes;
+            e->lanes[e->n_lanes++] = layout_lane_of(&m->l, stream);
     }
     e->alone = true;
     for (unsigned i = 0; i < e->n_lanes; i++)

@@ -11,7 +11,7 @@ static char other(char role)
 unsigned endpoint_lane_position(const endpoint *e, unsigned stream)
 {
     unsigned at = 0;
-    while (at < e->n_lanes && e->lanes[at] != stream % e->mesh->l.lanes)
+    while (at < e->n_lanes && e->lanes[at] != layout_lane_of(&e->mesh->l, stream))
         at++;
     return at;
 }

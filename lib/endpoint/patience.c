@@ -35,7 +35,7 @@ static bool anybody_stopped(const endpoint *e)
 {
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
         for (unsigned at = 0; at < e->n_all; at++) {
-            layout_slot *s = mesh_slot(e->mesh, e->lanes[lane] * e->n_all + at);
+            layout_slot *s = mesh_slot(e->mesh, layout_slot_in_lane(&e->mesh->l, e->lanes[lane], at));
             if (load_acquire(&s->state) == LAYOUT_LIVE && /* [L2] */
                 (stopped(load_relaxed(&s->pid)) || stopped(load_relaxed(&s->command))))
                 return true;

@@ -82,7 +82,7 @@ static void found_dead(endpoint *e, unsigned number)
 /* The slot of participant `at` (producers before consumers) in one of our lanes. */
 static unsigned number_of(const endpoint *e, unsigned lane_position, unsigned at)
 {
-    return e->lanes[lane_position] * e->n_all + at;
+    return layout_slot_in_lane(&e->mesh->l, e->lanes[lane_position], at);
 }
 
 /* Learn who holds a slot, and watch that process.  Our own role's too: there may be nobody of the other yet. */

@@ -103,7 +103,7 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
                                   .partition = (mpp_partition_kind)s.partition,
                                   .key = s.key_size ? text : NULL,
                                   .separator = (char)s.separator,
-                                  .lane = i % m->l.lanes,
+                                  .lane = layout_lane_of(&m->l, i),
                                   .buffer = (mpp_buffer_kind)s.buffer,
                                   .max_record = m->max_record};
     const int result = stream_parse(m, &s, text, bounds, out, err);

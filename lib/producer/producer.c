@@ -25,7 +25,7 @@ int mpp_producer_agree(mpp_producer *p, unsigned stream, uint32_t what, uint32_t
     const endpoint *e = &p->end;
     if (!producer_stream_of(p, stream)) /* the slot would be another's */
         return -1;
-    const unsigned lane = stream % e->mesh->l.lanes;
+    const unsigned lane = layout_lane_of(&e->mesh->l, stream);
     const uint64_t ours = (uint64_t)what << 32 | how;
     store_relaxed(&mesh_endpoint_slot(e->mesh, lane, 'p', e->index)->share, ours);
     full_fence(); /* of two who do this at once, one at least sees what the other has stored */

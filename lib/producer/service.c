@@ -45,7 +45,7 @@ static bool take_message(mpp_producer *p, unsigned lane_position, unsigned j, co
     if ((m->stream_id & 0xffff) != p->end.index || logical >= p->end.mesh->l.streams)
         return false;
     if (!s || endpoint_lane_position(&p->end, logical) != lane_position) /* a lane mate that we do not serve */
-        return logical % p->end.mesh->l.lanes == p->end.lanes[lane_position];
+        return layout_lane_of(&p->end.mesh->l, logical) == p->end.lanes[lane_position];
     if (!s->buffer->asked) /* it needs none */
         return false;
     if (!registry_message(&s->registry, j, m->type, m->run))

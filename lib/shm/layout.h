@@ -250,9 +250,18 @@ static inline uint32_t layout_physical(unsigned stream, unsigned producer)
 {
     return (uint32_t)stream << 16 | producer;
 }
+static inline unsigned layout_slot_in_lane(const layout *l, unsigned lane, unsigned at) /* producers come first */
+{
+    return lane * (l->producers + l->consumers) + at;
+}
 static inline unsigned layout_slot_number(const layout *l, unsigned lane, char role, unsigned index)
 {
-    return lane * (l->producers + l->consumers) + (role == 'c' ? l->producers : 0) + index;
+    return layout_slot_in_lane(l, lane, (role == 'c' ? l->producers : 0) + index);
+}
+/* The lane that a stream travels in. */
+static inline unsigned layout_lane_of(const layout *l, unsigned stream)
+{
+    return stream % l->lanes;
 }
 /* Which endpoint a slot is. */
 typedef struct layout_place {
