@@ -36,7 +36,7 @@ static terminal_answer lend(int tty, pid_t group)
 static bool lent_by_job(pid_t holder)
 {
     proc leader;
-    return has_it || (proc_look(holder, &leader) && leader.parent > 0 && getpgid(leader.parent) == getpgrp());
+    return has_it || (proc_read(holder, &leader) && leader.parent > 0 && getpgid(leader.parent) == getpgrp());
 }
 
 static terminal_answer answer(int tty, pid_t group, int sig)

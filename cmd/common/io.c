@@ -75,7 +75,7 @@ static io_kind make_nonblocking(int fd, io_direction direction)
     return direction == IO_READ ? IO_POLLED : IO_SLEEPS; /* another writer may take the room that poll(2) saw */
 }
 
-static int look_at(int fd, struct statx *st)
+static int ask_type(int fd, struct statx *st)
 {
     return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, st);
 }
@@ -83,7 +83,7 @@ static int look_at(int fd, struct statx *st)
 mode_t io_type(int fd)
 {
     struct statx st;
-    return look_at(fd, &st) < 0 ? 0 : st.stx_mode & S_IFMT;
+    return ask_type(fd, &st) < 0 ? 0 : st.stx_mode & S_IFMT;
 }
 
 /* The master of a pseudo-terminal looks like one, but opening it anew makes another. */
@@ -96,7 +96,7 @@ static bool is_terminal(int fd, const struct statx *st)
 bool io_is_terminal(int fd)
 {
     struct statx st;
-    return look_at(fd, &st) == 0 && is_terminal(fd, &st);
+    return ask_type(fd, &st) == 0 && is_terminal(fd, &st);
 }
 
 static bool may_sleep(int fd, const struct statx *st)
@@ -114,7 +114,7 @@ static bool may_sleep(int fd, const struct statx *st)
 int io_open(io *o, int fd, io_direction direction)
 {
     struct statx st;
-    if (look_at(fd, &st) < 0)
+    if (ask_type(fd, &st) < 0)
         return -1;
     *o = (io){fd, IO_NEVER_BLOCKS};
     if (S_ISFIFO(st.stx_mode))

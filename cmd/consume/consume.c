@@ -18,7 +18,7 @@ static void look_at_sinks(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks; i++)
         if (command_due(&j->sinks[i].command))
-            sink_look(&j->sinks[i], &j->who.ok);
+            sink_check(&j->sinks[i], &j->who.ok);
     for (unsigned i = 0; i < j->n_sinks; i++)
         if (j->sinks[i].state == SINK_BROKEN)
             participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
@@ -54,7 +54,7 @@ static void begin_asking(job *j)
 {
     sink_settle(j->sinks, j->n_sinks);
     for (unsigned i = 0; i < j->n_sinks; i++)
-        sink_look(&j->sinks[i], &j->who.ok); /* for one that is closed by now nothing is asked */
+        sink_check(&j->sinks[i], &j->who.ok); /* for one that is closed by now nothing is asked */
     look_at_sinks(j);
     j->asking = true;
 }
@@ -143,7 +143,7 @@ static void wait_for_something(job *j, mpp_activity activity)
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) >= 0) /* also what is due by now is looked at */
         for (unsigned i = 0; i < j->n_sinks; i++)
-            sink_look(&j->sinks[i], &j->who.ok);
+            sink_check(&j->sinks[i], &j->who.ok);
     free(set);
 }
 

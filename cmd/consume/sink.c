@@ -213,7 +213,7 @@ static void look_at_pump(sink *s)
         break_by_write(s, failure);
 }
 
-void sink_look(sink *s, const ok_list *ok)
+void sink_check(sink *s, const ok_list *ok)
 {
     if (s->state == SINK_OPENING && s->has_command) {
         command_reap(&s->command);
@@ -251,7 +251,7 @@ static void take_write_failure(sink *s, const ok_list *ok)
 {
     mpp_error err;
     if (errno == EPIPE) {
-        sink_look(s, ok);
+        sink_check(s, ok);
         return;
     }
     if (errno != EFAULT) {
@@ -278,7 +278,7 @@ bool sink_write(sink *s, const ok_list *ok)
 {
     size_t n;
     if (s->linger_until)
-        sink_look(s, ok);
+        sink_check(s, ok);
     while (s->state == SINK_OPEN && !s->linger_until && s->staged_at < s->staged_have) {
         bool through = write_piece(s, s->staged + s->staged_at, s->staged_have - s->staged_at, &n, ok);
         s->staged_at += n;

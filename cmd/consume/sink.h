@@ -14,7 +14,7 @@
 #include "mpp.h"
 
 typedef enum sink_state {
-    SINK_OPENING, /* sink_look() tells when that is over */
+    SINK_OPENING, /* sink_check() tells when that is over */
     SINK_OPEN,
     SINK_CLOSED_BY_READER, /* it has had enough: EPIPE, or its command ended well before the end */
     SINK_BROKEN,           /* it cannot be written: sink.error */
@@ -45,7 +45,7 @@ typedef struct sink {
 int sink_open_stdout(sink *s, mpp_error *err);
 /* It is opened, locked and truncated by an errand.  Several of one name, or of one file, append to it together. */
 int sink_open_file(sink *s, const char *name, mpp_error *err);
-/* argv, or a shell command.  -1 with *err.  That it cannot be executed is seen by sink_look(): status 126 or 127. */
+/* argv, or a shell command.  -1 with *err.  That it cannot be executed is seen by sink_check(): status 126 or 127. */
 int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err);
 
 /* Is it a FIFO that nobody reads yet? */
@@ -72,7 +72,7 @@ static inline bool sink_empty(const sink *s)
  * until linger_until). */
 bool sink_write(sink *s, const ok_list *ok);
 /* Is it open now, has its command ended, or its reader gone?  Sets the state. */
-void sink_look(sink *s, const ok_list *ok);
+void sink_check(sink *s, const ok_list *ok);
 /* Everything was written, and no more will come: the reader shall see the end now. */
 void sink_end(sink *s);
 /* Everything was written: close it.  true: done (error is set when the last bytes were lost or the command failed);

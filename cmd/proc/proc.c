@@ -77,7 +77,7 @@ static bool look_at_held(pid_t pid, proc *p)
     return true;
 }
 
-bool proc_look(pid_t pid, proc *p)
+bool proc_read(pid_t pid, proc *p)
 {
     char text[1024];
     unsigned long user = 0, system = 0;
@@ -105,7 +105,7 @@ bool proc_look(pid_t pid, proc *p)
 bool proc_readable(void)
 {
     proc self;
-    return proc_look(getpid(), &self);
+    return proc_read(getpid(), &self);
 }
 
 /* ---- what it waits for -------------------------------------------------------------------------- */
@@ -328,6 +328,6 @@ proc_work proc_has_done(pid_t pid)
     unsigned long long read_bytes = 0, written = 0;
     if (slurp(pid, "io", text, sizeof text))
         sscanf(text, "rchar: %llu wchar: %llu", &read_bytes, &written);
-    const bool there = proc_look(pid, &p);
+    const bool there = proc_read(pid, &p);
     return (proc_work){read_bytes, read_bytes + written + (there ? p.ticks : 0), there && p.state == 'R'};
 }

@@ -29,7 +29,7 @@ typedef struct proc {
 } proc;
 
 /* false: there is no such process. */
-bool proc_look(pid_t pid, proc *p);
+bool proc_read(pid_t pid, proc *p);
 
 /* Does /proc show anything? */
 bool proc_readable(void);

@@ -167,7 +167,7 @@ bool proc_table_take(proc_table *t)
         rest r = {.pid = (pid_t)atoi(entry->d_name)};
         if (time_spent() >= until) {
             t->unseen++;
-        } else if (proc_look(r.pid, &p)) {
+        } else if (proc_read(r.pid, &p)) {
             add_element((void **)&t->all, &t->n_all, sizeof p, &p);
             t->unseen += p.execs;
             if (!p.execs && take_first(t, &r))

@@ -123,7 +123,7 @@ static void print_where(const stat_request *r)
 static void look_or_die(stat_view *v)
 {
     mpp_error error;
-    if (stat_view_look(v, false, &error) < 0)
+    if (stat_view_take(v, false, &error) < 0)
         cli_die(&error);
 }
 

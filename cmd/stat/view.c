@@ -136,7 +136,7 @@ static int look_at_verdicts(stat_view *v, mpp_error *err)
     return n < 0 ? -1 : 0;
 }
 
-int stat_view_look(stat_view *v, bool glance, mpp_error *err)
+int stat_view_take(stat_view *v, bool glance, mpp_error *err)
 {
     if (is_list(v))
         return look_at_list(v, err);

@@ -30,7 +30,7 @@ void stat_view_close(stat_view **v);
 
 /* Look again; what was seen last serves the rates.  glance: it serves nothing else and is not shown.
  * 0, or -1 with *err: MPP_S_NO_MESH where the mesh is not, or not any more, the one that was seen. */
-int stat_view_look(stat_view *v, bool glance, mpp_error *err);
+int stat_view_take(stat_view *v, bool glance, mpp_error *err);
 
 /* Is a glance worth its time?  When the view shows rates, and after one look: and something lives. */
 bool stat_view_wants_glance(const stat_view *v);

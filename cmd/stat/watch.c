@@ -252,12 +252,12 @@ void stat_watch(stat_view *v, const stat_request *r)
     int64_t due = 0;
     prepare(screen);
     if (stat_view_wants_glance(v)) {
-        if (stat_view_look(v, true, &error) < 0)
+        if (stat_view_take(v, true, &error) < 0)
             cli_die(&error);
         stat_watch_pause(r->interval_ns < STAT_GLANCE_NS ? r->interval_ns : STAT_GLANCE_NS);
     }
     for (bool first = true;; first = false) {
-        if (stat_view_look(v, false, &error) < 0) {
+        if (stat_view_take(v, false, &error) < 0) {
             end_watch(v, r, &error, first);
             return;
         }

@@ -25,7 +25,7 @@ static bool unread_mate(const why_graph *g, const mpp_snapshot *s, const mpp_cha
 static void end_at_lane_mate(why_graph *g, why_node *n, const mpp_channel *ch, const mpp_participant *consumer)
 {
     proc self;
-    const bool seen = proc_look(consumer->pid, &self);
+    const bool seen = proc_read(consumer->pid, &self);
     why_root *r = graph_root_for(g, WHY_LANE_MATE, graph_participant(g, n->mesh, consumer), seen ? &self : NULL);
     r->head_stream = ch->head;
     r->asked_stream = ch->asked;
@@ -130,7 +130,7 @@ static void follow_command(why_graph *g, why_node *n)
     static const proc_target no_pipe = {.kind = PROC_NOTHING};
     proc command;
     snprintf(n->edge, sizeof n->edge, "waits for its command to end");
-    if (proc_look(n->participant->command, &command)) {
+    if (proc_read(n->participant->command, &command)) {
         graph_edge(n, graph_process(g, n, &command, TO_END, &no_pipe));
     } else if (!proc_readable()) {
         why_root *r = graph_root_for(g, WHY_COMMAND, n, NULL);
@@ -153,7 +153,7 @@ static void from_live(why_graph *g, why_node *n)
 {
     const mpp_participant *p = n->participant;
     proc self = {.pid = p->pid};
-    const bool seen = proc_look(p->pid, &self); /* or it has just left, or /proc does not show it */
+    const bool seen = proc_read(p->pid, &self); /* or it has just left, or /proc does not show it */
     if (self.state == 'T' || self.state == 't') {
         pipes_end_at_held(g, n, &self);
         return;

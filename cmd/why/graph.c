@@ -122,10 +122,10 @@ why_root *graph_root_for(why_graph *g, why_class class, why_node *subject, const
 
 void graph_look_twice(why_root *r, const proc *p)
 {
-    if (!r->look)
+    if (!r->second_look)
         r->work = proc_has_done(p->pid);
     r->work.runs |= p->state == 'R';
-    r->look = true;
+    r->second_look = true;
 }
 
 /* ---- edges -------------------------------------------------------------------------------------- */

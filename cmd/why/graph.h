@@ -55,8 +55,8 @@ struct why_root {
     proc_target_kind target;   /* what it is that nobody is seen behind */
     bool served;               /* the end is a file of a file system whose server may have to be waited for */
     why_node *head;            /* of a cycle */
-    proc_work work;            /* of the process when it was found, or ran; looked at again if `look` */
-    bool look, moving;
+    proc_work work;            /* of the process when it was found, or ran; looked at again if `second_look` */
+    bool second_look, moving;
     bool gone; /* it was none after all */
 };
 

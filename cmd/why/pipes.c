@@ -47,7 +47,7 @@ static bool to_other_end(why_graph *g, why_node *n, const proc_target *pipe, why
     for (unsigned i = 0; i < ends; i++) {
         proc p;
         if (!(purpose == TO_READ ? e[i].reads : e[i].writes) || e[i].pid == self || e[i].pid == last ||
-            !proc_look(e[i].pid, &p))
+            !proc_read(e[i].pid, &p))
             continue;
         why_node *next = as_participant(g, p.pid, purpose);
         /* A guard keeps a pipe open, and --all's supervisor does; neither uses it. */
@@ -69,7 +69,7 @@ static void end_at_process(why_graph *g, why_node *n, const char *does, bool ser
                                  : doing == MPP_WAITING_COMMAND ? WHY_COMMAND
                                                                 : WHY_DOWNSTREAM,
                                  subject, &n->process);
-    if (!r->look) { /* else it was come to before, by another way */
+    if (!r->second_look) { /* else it was come to before, by another way */
         snprintf(r->detail, sizeof r->detail, "%s", does);
         r->served = served;
         r->age_ns = n->process.age_ns;
@@ -177,7 +177,7 @@ void pipes_end_at_held(why_graph *g, why_node *n, const proc *p)
 {
     why_root *r = graph_root_for(g, p->state == 'T' ? WHY_STOPPED : WHY_TRACED, graph_subject(n), p);
     proc tracer;
-    if (p->state == 't' && proc_look(proc_tracer(p->pid), &tracer))
+    if (p->state == 't' && proc_read(proc_tracer(p->pid), &tracer))
         snprintf(r->detail, sizeof r->detail, "`%s` (pid %d)", tracer.name, (int)tracer.pid);
     graph_end(n, r);
 }

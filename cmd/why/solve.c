@@ -123,11 +123,11 @@ static void blame(why_graph *g)
 
 /* ---- the second look ---------------------------------------------------------------------------- */
 
-bool solve_wants_look(const why_graph *g)
+bool solve_wants_second_look(const why_graph *g)
 {
     for (unsigned i = 0; i < graph_n_nodes(g); i++) {
         const why_node *n = graph_node(g, i);
-        if (n->stuck && n->own && n->own->look)
+        if (n->stuck && n->own && n->own->second_look)
             return true;
     }
     return false;
@@ -192,7 +192,7 @@ void solve_finish(why_graph *g)
 {
     for (unsigned i = 0; i < graph_n_roots(g); i++) {
         why_root *r = graph_root(g, i);
-        if (r->look)
+        if (r->second_look)
             look_again(r);
     }
     solve_settle(g);

@@ -12,7 +12,7 @@ void solve_settle(const why_graph *g);
 
 /* Should processes be looked at a second time, a little later? */
 enum { SOLVE_LOOK_NS = 30000000 };
-bool solve_wants_look(const why_graph *g);
+bool solve_wants_second_look(const why_graph *g);
 
 /* Take the second look, and mark who is stuck, and because of whom. */
 void solve_finish(why_graph *g);

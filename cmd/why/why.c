@@ -51,7 +51,7 @@ static void set_subject(why_verdict *v, const why_root *r)
     }
     if (*r->process)
         snprintf(v->process, sizeof v->process, "%s", r->process);
-    else if (v->pid && p->state == MPP_PLACE_LIVE && proc_look(v->pid, &process))
+    else if (v->pid && p->state == MPP_PLACE_LIVE && proc_read(v->pid, &process))
         snprintf(v->process, sizeof v->process, "%s", process.name);
 }
 
@@ -266,14 +266,14 @@ static void answer(void *arg)
     const question *q = arg;
     why_world *world = world_make();
     why_graph **graphs = cli_must(calloc(q->n + 1, sizeof *graphs));
-    bool look = false;
+    bool second_look = false;
     for (size_t i = 0; i < q->n; i++) {
         graphs[i] = graph_make(world, q->meshes[i], q->patience_ns);
         edges_follow(graphs[i]);
         solve_settle(graphs[i]);
-        look |= solve_wants_look(graphs[i]);
+        second_look |= solve_wants_second_look(graphs[i]);
     }
-    if (look)
+    if (second_look)
         nanosleep(&(struct timespec){.tv_nsec = SOLVE_LOOK_NS}, NULL);
     for (size_t i = 0; i < q->n; i++) {
         solve_finish(graphs[i]);

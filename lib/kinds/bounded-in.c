@@ -185,7 +185,7 @@ static share_state end_of_run(mpp_consumer *c, consumer_stream *s, unsigned prod
 }
 
 /* Pass what is stale, put together what comes in parts, until there is something to hand out or nothing to do. */
-static share_state look(mpp_consumer *c, consumer_stream *s, unsigned producer, inlet_frame *f)
+static share_state find_ready(mpp_consumer *c, consumer_stream *s, unsigned producer, inlet_frame *f)
 {
     inlet *i = &s->inlets[producer];
     consumer_share *h = &s->shares[producer];
@@ -258,7 +258,7 @@ static bool take_quickly(consumer_stream *s, unsigned producer, mpp_batch *batch
 share_state bounded_peek(mpp_consumer *c, consumer_stream *s, unsigned producer)
 {
     inlet_frame frame;
-    return look(c, s, producer, &frame);
+    return find_ready(c, s, producer, &frame);
 }
 
 share_state bounded_take(mpp_consumer *c, consumer_stream *s, unsigned producer, mpp_batch *batch)
@@ -268,7 +268,7 @@ share_state bounded_take(mpp_consumer *c, consumer_stream *s, unsigned producer,
         return SHARE_READY;
     if (s->shares[producer].out)
         return SHARE_EMPTY;
-    share_state state = look(c, s, producer, &frame);
+    share_state state = find_ready(c, s, producer, &frame);
     if (state == SHARE_READY)
         hand_out(s, producer, &frame, batch);
     return state;
