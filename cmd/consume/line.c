@@ -152,7 +152,7 @@ static void lend_batch(job *j, line *l)
     sink_lend(l->sink, b->data, len);
 }
 
-static bool take_end(job *j, line *l, mpp_outcome outcome)
+static bool note_outcome(job *j, line *l, mpp_outcome outcome)
 {
     if (outcome == MPP_CLOSED)
         line_end(j, l, LINE_DONE);
@@ -184,7 +184,7 @@ static bool next_batch(job *j, line *l)
 {
     mpp_outcome outcome = mpp_next(j->who.consumer, l->stream, MPP_PRODUCER_ANY, &l->batch);
     if (outcome != MPP_OK)
-        return take_end(j, l, outcome);
+        return note_outcome(j, l, outcome);
     if (l->batch.missed && l->info->buffer == MPP_RING)
         note_lag(j, l);
     if (j->who.failed)
@@ -212,7 +212,7 @@ static bool next_merged(job *j, line *l)
         if (outcome == MPP_ERROR)
             participant_fail(&j->who, (int)err.status, &err);
         if (outcome != MPP_OK)
-            return take_end(j, l, outcome) || moved;
+            return note_outcome(j, l, outcome) || moved;
         moved = true;
         if (len == 0)
             stage_empty(j, l, producer);

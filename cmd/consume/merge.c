@@ -250,7 +250,7 @@ static mpp_outcome ask_producer(merge *m, mpp_consumer *consumer, unsigned produ
     return outcome;
 }
 
-static mpp_outcome ask_all(merge *m, mpp_consumer *consumer, mpp_error *err)
+static mpp_outcome ask_producers(merge *m, mpp_consumer *consumer, mpp_error *err)
 {
     bool blocked = false;
     for (unsigned i = 0; m->missing && i < m->n; i++) {
@@ -270,7 +270,7 @@ mpp_outcome merge_next(merge *m, mpp_consumer *consumer, const unsigned char **r
 {
     mpp_outcome outcome = m->current >= 0 ? pass(m, consumer, err) : MPP_OK;
     if (outcome == MPP_OK && m->missing)
-        outcome = ask_all(m, consumer, err);
+        outcome = ask_producers(m, consumer, err);
     if (outcome != MPP_OK)
         return outcome;
     if (m->size == 0)

@@ -24,7 +24,7 @@ static bool is_named_fifo(int fd, const struct stat *st)
     return S_ISFIFO(st->st_mode) && fstatfs(fd, &fs) == 0 && fs.f_type != PIPEFS_MAGIC;
 }
 
-static int prepare(const input *in, const item *it, const struct stat *st, reader_file *f, mpp_error *err)
+static int prepare_file(const input *in, const item *it, const struct stat *st, reader_file *f, mpp_error *err)
 {
     const bool filtered = in->options.filter;
     const bool sleeps = file_sleeps(f->io.fd, st);
@@ -47,7 +47,7 @@ static int open_in_reader(const void *arg, size_t which, int given, reader_file 
     }
     if (io_open_file(&f->io, it->name, &st, err) < 0)
         return -1;
-    if (prepare(in, it, &st, f, err) == 0)
+    if (prepare_file(in, it, &st, f, err) == 0)
         return 0;
     close(f->io.fd);
     return -1;

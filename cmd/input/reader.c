@@ -90,7 +90,7 @@ static bool write_all(int fd, const char *data, size_t n)
 }
 
 /* All of the file, or as many bytes as are left of it; what of them is not there is left in the end. */
-static void copy(reader_file *f, int to, answer *a)
+static void copy_file(reader_file *f, int to, answer *a)
 {
     static char block[BLOCK];
     a->left = 0;
@@ -142,7 +142,7 @@ static void answer_with_copy(reader_file *f)
         close(ends[0]);
         if (told) {
             a.end = true;
-            copy(f, ends[1], &a);
+            copy_file(f, ends[1], &a);
             answer_without(&a);
         }
         close(ends[1]);

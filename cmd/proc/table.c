@@ -63,7 +63,7 @@ static void set_name(char *name, size_t size, const char *path)
     snprintf(name, size, "%.*s", (int)size - 1, slash ? slash + 1 : path);
 }
 
-static void take_end(proc_table *t, int directory, const char *link, pid_t pid)
+static void take_descriptor(proc_table *t, int directory, const char *link, pid_t pid)
 {
     char path[PATH_MAX];
     if (proc_link(pid, directory, link, path, sizeof path) < 0)
@@ -93,7 +93,7 @@ static bool take_some(proc_table *t, int directory, rest *r, size_t size)
     for (ssize_t at = 0; at < n;) {
         const struct dirent64 *entry = (const void *)(entries + at);
         if (isdigit((unsigned char)entry->d_name[0]))
-            take_end(t, directory, entry->d_name, r->pid);
+            take_descriptor(t, directory, entry->d_name, r->pid);
         r->at = entry->d_off;
         at += entry->d_reclen;
     }
@@ -203,7 +203,7 @@ static void ask_named(proc_table *t, proc_named *named)
 }
 
 /* Ask all that have the name, or all of the process where there is no name. */
-static void ask_all(proc_table *t, const char *name, pid_t pid)
+static void ask_holders(proc_table *t, const char *name, pid_t pid)
 {
     const unsigned before = t->n_ends;
     unsigned asked = 0;
@@ -223,7 +223,7 @@ const proc_end *proc_table_ends(proc_table *t, const proc_target *pipe, unsigned
     char name[sizeof t->named->name];
     set_name(name, sizeof name, pipe->path);
     if (pipe->dev)
-        ask_all(t, name, 0);
+        ask_holders(t, name, 0);
     unsigned low = 0, high = t->n_ends;
     *n = 0;
     if (high == 0)
@@ -244,7 +244,7 @@ const proc_end *proc_table_ends(proc_table *t, const proc_target *pipe, unsigned
 unsigned proc_table_of(proc_table *t, pid_t pid, proc_end *ends, unsigned most)
 {
     unsigned n = 0;
-    ask_all(t, NULL, pid);
+    ask_holders(t, NULL, pid);
     for (unsigned i = 0; i < t->n_ends && n < most; i++)
         if (t->ends[i].pid == pid)
             ends[n++] = t->ends[i];

@@ -45,7 +45,7 @@ static bool learned(int code)
 }
 
 /* Worker i is no more; remember how the first one failed, rather one that failed by itself. */
-static void take_end(pid_t *pids, unsigned n, unsigned i, int how, int *status, all_known *known, void *arg)
+static void worker_ended(pid_t *pids, unsigned n, unsigned i, int how, int *status, all_known *known, void *arg)
 {
     pid_t pid = pids[i];
     pids[i] = 0;
@@ -80,7 +80,7 @@ static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, vo
         for (unsigned i = 0; i < n; i++) {
             int how;
             if (pids[i] > 0 && signals_reap(pids[i], &how) == pids[i])
-                take_end(pids, n, i, how, status, known, arg);
+                worker_ended(pids, n, i, how, status, known, arg);
         }
         if (!any_left(pids, n))
             return;

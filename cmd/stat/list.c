@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* Of a mesh that could not be read only its id and the reason are known. */
-static bool unread(const stat_summary *m)
+static bool is_unreadable(const stat_summary *m)
 {
     return m->error.status != MPP_S_DONE;
 }
@@ -22,14 +22,17 @@ static void show_state(char *out, const column *c, const void *context, const vo
 {
     (void)c, (void)context;
     const stat_summary *m = row;
-    text_clean(out, TEXT_CELL, !unread(m) ? m->state : m->error.status == MPP_S_CORRUPT ? "corrupt" : "unreadable");
+    text_clean(out, TEXT_CELL,
+               !is_unreadable(m)                  ? m->state
+               : m->error.status == MPP_S_CORRUPT ? "corrupt"
+                                                  : "unreadable");
 }
 
 static void show_remark(char *out, const column *c, const void *context, const void *row)
 {
     (void)c, (void)context;
     const stat_summary *m = row;
-    if (unread(m))
+    if (is_unreadable(m))
         text_clean(out, TEXT_CELL, m->error.text);
     else if (*m->garbage)
         snprintf(out, TEXT_CELL, "garbage: %s", m->garbage);
@@ -41,7 +44,7 @@ static void show_age(char *out, const column *c, const void *context, const void
 {
     (void)c, (void)context;
     const stat_summary *m = row;
-    if (!unread(m))
+    if (!is_unreadable(m))
         text_duration(out, m->age_ns);
 }
 
@@ -49,7 +52,7 @@ static void show_size(char *out, const column *c, const void *context, const voi
 {
     (void)c, (void)context;
     const stat_summary *m = row;
-    if (!unread(m))
+    if (!is_unreadable(m))
         text_bytes(out, m->size);
 }
 
@@ -57,7 +60,7 @@ static void show_rate(char *out, const column *c, const void *context, const voi
 {
     (void)c, (void)context;
     const stat_summary *m = row;
-    if (!unread(m))
+    if (!is_unreadable(m))
         text_rate(out, m->rate, text_bytes);
 }
 
@@ -65,7 +68,7 @@ static void show_uuid(char *out, const column *c, const void *context, const voi
 {
     (void)c, (void)context;
     const stat_summary *m = row;
-    if (!unread(m))
+    if (!is_unreadable(m))
         text_clean(out, TEXT_CELL, m->uuid);
 }
 
@@ -74,7 +77,7 @@ static void show_unsigned(char *out, const column *c, const void *context, const
 {
     (void)context;
     const stat_summary *m = row;
-    if (!unread(m))
+    if (!is_unreadable(m))
         snprintf(out, TEXT_CELL, "%u", *(const unsigned *)(const void *)((const char *)row + c->offset));
 }
 

@@ -123,7 +123,7 @@ static void enter_screen(void)
 
 /* The lines of a text, as far as they fit: the last line of the window is the cursor's, so that a full one scrolls
  * nothing.  A line that fills its row leaves the cursor behind its last character, which clearing would take. */
-static void fit(const char *text, const stat_page *page, FILE *out)
+static void fit_page(const char *text, const stat_page *page, FILE *out)
 {
     const unsigned room = page->height > 1 ? page->height - 1 : 1;
     unsigned n = 0, shown;
@@ -153,7 +153,7 @@ static void draw(const stat_view *v, const stat_request *r)
     memory_open(&frame);
     fprintf(frame.file, "%s%s", on_screen ? "" : hide_cursor, home);
     on_screen = 1;
-    fit(view.text, &page, frame.file);
+    fit_page(view.text, &page, frame.file);
     fputs(clear_below, frame.file);
     memory_close(&frame);
     put_text(frame.text, frame.size);
@@ -222,7 +222,7 @@ static void end_watch(const stat_view *v, const stat_request *r, const mpp_error
     append_block(v, r, stat_view_show_gone, drawn);
 }
 
-static void prepare(bool screen)
+static void prepare_screen(bool screen)
 {
     sigset_t held;
     signal(SIGPIPE, SIG_IGN);
@@ -250,7 +250,7 @@ void stat_watch(stat_view *v, const stat_request *r)
     if (!screen)
         page.height = 0;
     int64_t due = 0;
-    prepare(screen);
+    prepare_screen(screen);
     if (stat_view_wants_glance(v)) {
         if (stat_view_take(v, true, &error) < 0)
             cli_die(&error);

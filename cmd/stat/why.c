@@ -40,7 +40,7 @@ static size_t take_snapshots(char *const *ids, size_t n, stat_why *list, mpp_sna
 }
 
 /* Ask about all that could be read together, so that the second look is one for all. */
-static void ask_all(stat_why *list, mpp_snapshot *const *snapshots, size_t n, int64_t patience_ns)
+static void ask_meshes(stat_why *list, mpp_snapshot *const *snapshots, size_t n, int64_t patience_ns)
 {
     const mpp_snapshot **readable = cli_must(calloc(n + 1, sizeof *readable));
     why **verdicts = cli_must(calloc(n + 1, sizeof *verdicts));
@@ -70,7 +70,7 @@ int stat_why_take_all(int64_t patience_ns, stat_why **list, mpp_error *err)
     mpp_snapshot **snapshots = cli_must(calloc(n + 1, sizeof *snapshots));
     *list = cli_must(calloc(n + 1, sizeof **list));
     const size_t kept = take_snapshots(ids, n, *list, snapshots);
-    ask_all(*list, snapshots, kept, patience_ns);
+    ask_meshes(*list, snapshots, kept, patience_ns);
     for (size_t i = 0; i < n; i++) {
         mpp_snapshot_free(&snapshots[i]);
         free(ids[i]);

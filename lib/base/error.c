@@ -44,7 +44,7 @@ static void reason_of(int os_error, char reason[REASON_MAX])
 }
 
 /* n bytes into the room of `most`, the end's NUL included; what is too long loses its middle. */
-static void fit(char *to, size_t most, const char *text, size_t n)
+static void fit_text(char *to, size_t most, const char *text, size_t n)
 {
     static const char gap[] = "...";
     const size_t head = most / 3, tail = most - head - sizeof gap;
@@ -71,7 +71,7 @@ int error_set(mpp_error *err, mpp_status status, int os_error, const char *fmt, 
     va_copy(again, ap);
     const int n = vsnprintf(err->text, room, fmt, ap);
     if (n >= (int)room && vasprintf(&whole, fmt, again) >= 0) { /* without memory its end is cut off */
-        fit(err->text, room, whole, (size_t)n);
+        fit_text(err->text, room, whole, (size_t)n);
         free(whole);
     }
     va_end(again);
@@ -103,7 +103,7 @@ mpp_error error_told(const mpp_error *told, const char *otherwise)
     if (n == 0)
         snprintf(err.text, sizeof err.text, "%s", otherwise);
     else if (n < sizeof told->text)
-        fit(err.text, TOLD_MAX, told->text, n);
+        fit_text(err.text, TOLD_MAX, told->text, n);
     else
         snprintf(err.text, TOLD_MAX, "%.*s", TOLD_MAX - 1, told->text);
     names_clean(err.text);

@@ -33,7 +33,7 @@ void inlet_close(inlet *i)
     i->ring.bytes = NULL;
 }
 
-static bool map(inlet *i, endpoint *e)
+static bool map_channel(inlet *i, endpoint *e)
 {
     const layout *l = &e->mesh->l;
     uint64_t at = layout_ring_offset(l, layout_channel_number(l, i->lane, i->producer, e->index));
@@ -62,7 +62,7 @@ int inlet_head(inlet *i, endpoint *e, inlet_frame *f)
         return 0;
     if (unread == RING_CORRUPT)
         return corrupt(i, e, "the producer's position");
-    if (!i->ring.bytes && !map(i, e))
+    if (!i->ring.bytes && !map_channel(i, e))
         return -1;
     if (unread < sizeof(layout_frame))
         return corrupt(i, e, "a frame shorter than its header");

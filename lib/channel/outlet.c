@@ -33,7 +33,7 @@ void outlet_close(outlet *o)
     o->ring.bytes = NULL;
 }
 
-static bool map(outlet *o, endpoint *e)
+static bool map_channel(outlet *o, endpoint *e)
 {
     const layout *l = &e->mesh->l;
     uint64_t at = layout_ring_offset(l, layout_channel_number(l, o->lane, e->index, o->consumer));
@@ -151,7 +151,7 @@ unsigned char *outlet_room(outlet *o, endpoint *e, unsigned stream, size_t n, si
         o->need = layout_frame_size((uint64_t)o->extra + n) + OUTLET_SPLIT;
         return NULL;
     }
-    if (!o->ring.bytes && !map(o, e))
+    if (!o->ring.bytes && !map_channel(o, e))
         return NULL;
     o->stream = (int)stream;
     return ring_tail(&o->ring) + sizeof(layout_frame) + o->len + o->extra;

@@ -158,7 +158,7 @@ static int lane_reserve(const endpoint *e, unsigned lane, mpp_error *err)
 }
 
 /* Between the claim and LIVE. */
-static int prepare(endpoint *e, const mpp_attach_options *o, mpp_error *err)
+static int prepare_slots(endpoint *e, const mpp_attach_options *o, mpp_error *err)
 {
     if (endpoint_bells_make(e, err) < 0)
         return -1;
@@ -203,7 +203,7 @@ int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_option
         endpoint_free(e);
         return told(m, &why, why.status != MPP_S_DIED && why.status != MPP_S_DONE, err);
     }
-    if (prepare(e, o, &why) < 0) { /* everybody learns it, and need not wait for us */
+    if (prepare_slots(e, o, &why) < 0) { /* everybody learns it, and need not wait for us */
         descriptors_close(e);
         const bool first = endpoint_fail(e, why.status == MPP_S_CORRUPT ? MPP_S_CORRUPT : MPP_S_FAILED, false,
                                          "%s %u (pid %d) could not attach: %.300s", names_role(role), e->index,

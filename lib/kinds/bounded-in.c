@@ -218,7 +218,7 @@ static share_state find_ready(mpp_consumer *c, consumer_stream *s, unsigned prod
     return state;
 }
 
-static void hand_out(consumer_stream *s, unsigned producer, const inlet_frame *f, mpp_batch *batch)
+static void hand_out_frame(consumer_stream *s, unsigned producer, const inlet_frame *f, mpp_batch *batch)
 {
     consumer_share *h = &s->shares[producer];
     *batch = (mpp_batch){.data = h->kept.bounded.whole ? h->held : f->data,
@@ -270,7 +270,7 @@ share_state bounded_take(mpp_consumer *c, consumer_stream *s, unsigned producer,
         return SHARE_EMPTY;
     share_state state = find_ready(c, s, producer, &frame);
     if (state == SHARE_READY)
-        hand_out(s, producer, &frame, batch);
+        hand_out_frame(s, producer, &frame, batch);
     return state;
 }
 

@@ -25,8 +25,8 @@ static bool wants(const producer_stream *s, int target, unsigned j)
 }
 
 /* The n bytes into the frames of all targets, or of none. */
-static mpp_outcome put(mpp_producer *p, producer_stream *s, int target, const unsigned char *data, size_t n,
-                       uint64_t records, size_t limit)
+static mpp_outcome put_records(mpp_producer *p, producer_stream *s, int target, const unsigned char *data, size_t n,
+                               uint64_t records, size_t limit)
 {
     unsigned first = target == PARTITION_ALL ? 0 : (unsigned)target;
     unsigned last = target == PARTITION_ALL ? s->registry.consumers - 1 : first;
@@ -67,7 +67,7 @@ static mpp_outcome put_long(mpp_producer *p, producer_stream *s, const unsigned 
         for (unsigned j = 0; j < s->registry.consumers; j++)
             if (wants(s, target, j))
                 outlet_publish(&s->outlets[j], &p->end);
-        mpp_outcome outcome = put(p, s, target, data + *used, part, last, producer_frame_max(p));
+        mpp_outcome outcome = put_records(p, s, target, data + *used, part, last, producer_frame_max(p));
         if (outcome != MPP_OK)
             return outcome;
         for (unsigned j = 0; j < s->registry.consumers; j++)
@@ -90,7 +90,7 @@ static mpp_outcome put_short(mpp_producer *p, producer_stream *s, int target, co
     size_t limit = producer_frame_max(p);
     if (len < FEED_FRAME && limit > FEED_FRAME)
         limit = FEED_FRAME;
-    mpp_outcome outcome = put(p, s, target, record, len, 1, limit);
+    mpp_outcome outcome = put_records(p, s, target, record, len, 1, limit);
     if (outcome == MPP_OK)
         *used += len;
     return outcome;

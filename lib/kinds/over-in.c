@@ -43,7 +43,7 @@ bool over_start(mpp_consumer *c, consumer_stream *s)
     return true;
 }
 
-static bool unread(const consumer_stream *s, unsigned producer)
+static bool has_unread(const consumer_stream *s, unsigned producer)
 {
     return s->declared->info.buffer == MPP_MAILBOX ? mailbox_full(&s->over.box, producer)
                                                    : tape_unread(&s->shares[producer].kept.tape, newest(s));
@@ -65,7 +65,7 @@ share_state over_peek(mpp_consumer *c, consumer_stream *s, unsigned producer)
     const uint32_t slot = load_acquire(&endpoint_peer(&c->end, s->stream, producer)->state); /* [L2], before [E2] */
     const uint32_t state =
         load_acquire(&share_of(c, s, producer)->state); /* [E2]: and before the look at what is there */
-    if (unread(s, producer))
+    if (has_unread(s, producer))
         return SHARE_READY;
     if (state == LAYOUT_RUNNING && slot == LAYOUT_DONE) {
         endpoint_found(&c->end, MPP_S_FAILED, false, "producer %u left before its stream '%s' ended", producer,
@@ -82,7 +82,7 @@ share_state over_peek(mpp_consumer *c, consumer_stream *s, unsigned producer)
 }
 
 /* Room for a value, and the map of where it comes from.  false: there is none, and that is recorded. */
-static bool prepare(mpp_consumer *c, consumer_stream *s, unsigned producer)
+static bool make_room(mpp_consumer *c, consumer_stream *s, unsigned producer)
 {
     const mpp_mesh *m = c->end.mesh;
     consumer_share *h = &s->shares[producer];
@@ -98,7 +98,7 @@ static bool prepare(mpp_consumer *c, consumer_stream *s, unsigned producer)
     return *bytes && h->held;
 }
 
-static tape_outcome copy(consumer_stream *s, unsigned producer, layout_value *value, uint64_t *missed)
+static tape_outcome copy_value(consumer_stream *s, unsigned producer, layout_value *value, uint64_t *missed)
 {
     consumer_share *h = &s->shares[producer];
     if (s->declared->info.buffer != MPP_MAILBOX)
@@ -117,8 +117,8 @@ static tape_outcome copy(consumer_stream *s, unsigned producer, layout_value *va
     return TAPE_NOTHING;
 }
 
-static share_state hand_out(mpp_consumer *c, consumer_stream *s, unsigned producer, const layout_value *value,
-                            uint64_t missed, mpp_batch *batch)
+static share_state hand_out_value(mpp_consumer *c, consumer_stream *s, unsigned producer, const layout_value *value,
+                                  uint64_t missed, mpp_batch *batch)
 {
     consumer_share *h = &s->shares[producer];
     layout_channel *channel = mesh_channel(c->end.mesh, s->stream, producer, c->end.index);
@@ -139,15 +139,15 @@ share_state over_take(mpp_consumer *c, consumer_stream *s, unsigned producer, mp
     share_state state = s->shares[producer].out ? SHARE_EMPTY : over_peek(c, s, producer);
     if (state != SHARE_READY)
         return state;
-    if (!prepare(c, s, producer))
+    if (!make_room(c, s, producer))
         return SHARE_FAILED;
-    switch (copy(s, producer, &value, &missed)) {
+    switch (copy_value(s, producer, &value, &missed)) {
     case TAPE_VALUE:
         if (!record_whole(&s->declared->info.format, s->shares[producer].held, value.len)) {
             endpoint_corrupt(&c->end, s->stream, producer, "a value that does not end where a record does");
             return SHARE_FAILED;
         }
-        return hand_out(c, s, producer, &value, missed, batch);
+        return hand_out_value(c, s, producer, &value, missed, batch);
     case TAPE_CORRUPT:
         endpoint_corrupt(&c->end, s->stream, producer, "a value in its buffer");
         return SHARE_FAILED;

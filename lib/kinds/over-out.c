@@ -86,7 +86,7 @@ void over_end(mpp_producer *p, producer_stream *s, unsigned state)
     bell(p, s);
 }
 
-static void put(mpp_producer *p, producer_stream *s, const void *data, size_t n, unsigned records)
+static void put_value(mpp_producer *p, producer_stream *s, const void *data, size_t n, unsigned records)
 {
     uint64_t overwritten;
     const bool good = mesh_boxes(p->end.mesh, s->stream)
@@ -129,7 +129,7 @@ mpp_outcome over_push(mpp_producer *p, producer_stream *s, const void *data, siz
         const size_t len = value_at(s, bytes + *used, n - *used, &records, &outcome);
         if (records == 0)
             break;
-        put(p, s, bytes + *used, len, records);
+        put_value(p, s, bytes + *used, len, records);
         *used += len;
     }
     bell(p, s);

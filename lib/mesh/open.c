@@ -132,7 +132,7 @@ static int buffers_open(mpp_mesh *m, mpp_error *err)
                              : error_set(err, MPP_S_CORRUPT, 0, "mesh '%s' is corrupt: its header's buffers", m->id);
 }
 
-static int map(mpp_mesh *m, mpp_error *err)
+static int map_segment(mpp_mesh *m, mpp_error *err)
 {
     if (segment_map(m->segment, m->l.rings_at) < 0)
         return error_set(err, errno == EINVAL ? MPP_S_CORRUPT : MPP_S_ERROR, errno, "cannot map mesh '%s'", m->id);
@@ -140,7 +140,7 @@ static int map(mpp_mesh *m, mpp_error *err)
     return 0;
 }
 
-static int copy(mpp_mesh *m, mpp_error *err)
+static int copy_segment(mpp_mesh *m, mpp_error *err)
 {
     /* Aligned as the shared structs are. */
     m->base = aligned_alloc(128, (m->l.rings_at + 127) & ~UINT64_C(127));
@@ -165,7 +165,7 @@ static int mesh_load(mpp_mesh *m, mpp_error *err)
                          "'%s' is not a mesh, or half made: too short; mpp-create --gc removes it", m->id);
     if (header_check(m, &h, err) < 0)
         return -1;
-    if ((m->copied ? copy : map)(m, err) < 0)
+    if ((m->copied ? copy_segment : map_segment)(m, err) < 0)
         return -1;
     m->header = m->base;
     m->streams = calloc(m->l.streams, sizeof *m->streams);
