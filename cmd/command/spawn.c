@@ -213,11 +213,11 @@ static int spawn_with(command *c, char *const argv[], command_pipe which, const 
 /* For messages: the words with spaces between, on one line. */
 static void describe(char text[COMMAND_TEXT_MAX], char *const words[])
 {
-    size_t n = 0;
+    text_line line = {.at = text, .size = COMMAND_TEXT_MAX};
     text[0] = '\0';
-    for (; *words && n < COMMAND_TEXT_MAX; words++)
-        n += (size_t)snprintf(text + n, COMMAND_TEXT_MAX - n, "%s%s", n ? " " : "", *words);
-    if (n >= COMMAND_TEXT_MAX)
+    for (; *words; words++)
+        text_add(&line, "%s%s", line.used ? " " : "", *words);
+    if (line.used == COMMAND_TEXT_MAX - 1)
         memcpy(text + COMMAND_TEXT_MAX - sizeof "...", "...", sizeof "...");
     text_disarm(text, ' ');
 }

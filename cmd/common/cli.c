@@ -164,11 +164,12 @@ static const cli_option *find(int code)
 static _Noreturn void bad_long(const char *word)
 {
     char candidates[256] = "";
-    size_t n = 0, length = strcspn(word + 2, "=");
+    text_line line = TEXT_LINE(candidates);
+    const size_t length = strcspn(word + 2, "=");
     for (unsigned i = 0; i < the_tool->n_options; i++)
-        if (strncmp(the_tool->options[i].name, word + 2, length) == 0 && n < sizeof candidates)
-            n += (size_t)snprintf(candidates + n, sizeof candidates - n, " --%s", the_tool->options[i].name);
-    if (n)
+        if (strncmp(the_tool->options[i].name, word + 2, length) == 0)
+            text_add(&line, " --%s", the_tool->options[i].name);
+    if (line.used)
         cli_usage("option '%s' could be any of%s", word, candidates);
     cli_usage("no option '%s'", word);
 }
@@ -328,12 +329,11 @@ unsigned char cli_byte(const cli_option *option, const char *value)
 unsigned cli_choice(const cli_option *option, const char *value, const char *const *names)
 {
     char expected[256] = "";
-    size_t n = 0;
+    text_line line = TEXT_LINE(expected);
     for (unsigned i = 0; names[i]; i++) {
         if (strcmp(value, names[i]) == 0)
             return i;
-        if (n < sizeof expected)
-            n += (size_t)snprintf(expected + n, sizeof expected - n, "%s%s", i ? ", " : "", names[i]);
+        text_add(&line, "%s%s", i ? ", " : "", names[i]);
     }
     cli_bad_value(option, value, "expected one of: %s", expected);
 }

@@ -1,5 +1,7 @@
 #include "consume/merge.h"
 
+#include "common/text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,14 +120,13 @@ static void sort_options(const mpp_stream_info *info, char text[OPTIONS])
 {
     const char *key = info->key ? info->key : "";
     unsigned char separator = (unsigned char)info->separator;
-    size_t n = 0;
+    text_line line = {.at = text, .size = OPTIONS};
     text[0] = 0;
     if (*key)
-        n = (size_t)snprintf(text, OPTIONS, separator > ' ' && separator < 0x7f ? " -t '%c'" : " -t $'\\x%02x'",
-                             separator);
-    while (*key && n < OPTIONS) {
+        text_add(&line, separator > ' ' && separator < 0x7f ? " -t '%c'" : " -t $'\\x%02x'", separator);
+    while (*key) {
         int digits = (int)strspn(key, "0123456789"), len = (int)strcspn(key, ",");
-        n += (size_t)snprintf(text + n, OPTIONS - n, " -k %.*s,%.*s", digits, key, len, key);
+        text_add(&line, " -k %.*s,%.*s", digits, key, len, key);
         key += len + (key[len] == ',');
     }
 }

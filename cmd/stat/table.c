@@ -43,10 +43,10 @@ static bool show_column(table *t, const char *name, size_t len)
 static _Noreturn void no_column(table *const *tables, size_t n, const char *name, size_t len)
 {
     char names[TEXT_CELL] = "";
-    size_t used = 0;
+    text_line line = TEXT_LINE(names);
     for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < tables[t]->n_columns && used < sizeof names; i++)
-            used += (size_t)snprintf(names + used, sizeof names - used, " %s", tables[t]->columns[i].name);
+        for (size_t i = 0; i < tables[t]->n_columns; i++)
+            text_add(&line, " %s", tables[t]->columns[i].name);
     cli_usage("no column '%.*s'; there are:%s", (int)len, name, names);
 }
 
