@@ -12,6 +12,7 @@
 #include "mesh/mesh.h"
 #include "shm/layout.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ static void consumer_free(mpp_consumer *c)
 
 int mpp_consumer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_consumer **out, mpp_error *err)
 {
+    assert(m && o);
     *out = NULL;
     mpp_consumer *c = calloc(1, sizeof *c);
     if (!c)

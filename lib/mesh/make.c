@@ -15,6 +15,7 @@
 #include "shm/layout.h"
 #include "shm/segment.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,6 +353,7 @@ static int make(const mpp_mesh_options *o, layout_stream *streams, texts *t, mpp
 int mpp_mesh_create(const mpp_mesh_options *o, mpp_mesh **mesh, mpp_error *err)
 {
     texts t = {0};
+    assert(o);
     if (o->n_streams > MPP_STREAMS_MAX)
         return error_set(err, MPP_S_USAGE, 0, "at most %d streams", MPP_STREAMS_MAX);
     if (o->name && strlen(o->name) > MPP_NAME_MAX)

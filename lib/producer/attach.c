@@ -15,6 +15,7 @@
 #include "run/registry.h"
 #include "shm/layout.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,7 @@ static void settle(endpoint *e)
 
 int mpp_producer_attach(mpp_mesh *m, const mpp_attach_options *o, mpp_producer **out, mpp_error *err)
 {
+    assert(m && o);
     *out = NULL;
     mpp_producer *p = calloc(1, sizeof *p);
     if (!p)
@@ -110,6 +112,7 @@ void mpp_producer_detach(mpp_producer **pp)
     *pp = NULL;
     if (!p)
         return;
+    assert(!p->calling); /* its source goes with it */
     for (unsigned i = 0; i < p->n_streams; i++)
         operations_close(p, &p->streams[i], MPP_GONE);
     for (unsigned i = 0; i < p->n_streams; i++)

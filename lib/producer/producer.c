@@ -8,6 +8,7 @@
 #include "mesh/mesh.h"
 #include "run/registry.h"
 
+#include <assert.h>
 #include <errno.h>
 
 unsigned mpp_producer_index(const mpp_producer *p)
@@ -45,6 +46,7 @@ void producer_unserved(const mpp_producer *p, unsigned stream, mpp_error *err)
 mpp_outcome mpp_register(mpp_producer *p, unsigned stream, const mpp_source *source)
 {
     producer_stream *s = producer_stream_of(p, stream);
+    assert(source);
     if (!s)
         return producer_refuse(EINVAL);
     s->source = *source;
