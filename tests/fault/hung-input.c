@@ -306,8 +306,8 @@ static void test_endings(void)
                 const int64_t took = end_by(arguments[a], &endings[e]);
                 best = took < best ? took : best;
             }
-            ok(best >= 0 && best <= LIMIT_MS, "mpp-produce %s hears of %s in %lld ms", arguments[a], endings[e].what,
-               (long long)best);
+            ok(best >= 0 && (best <= LIMIT_MS || best * 1000000 <= harness_late(LIMIT_MS * INT64_C(1000000))),
+               "mpp-produce %s hears of %s in %lld ms", arguments[a], endings[e].what, (long long)best);
         }
 }
 
