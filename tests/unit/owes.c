@@ -368,15 +368,13 @@ static void test_foreign_operations(void)
 
 static void test_served_twice(void)
 {
-    mpp_mesh *m;
     mpp_producer *p;
     mpp_consumer *c;
     mpp_error err = {0};
     const unsigned twice[] = {1, 0, 1};
     mpp_mesh_options o = rig_options(lines, 2, 1);
     mpp_attach_options a = {.index = MPP_INDEX_ANY, .streams = twice, .n_streams = 3, .runs = 1};
-    if (mpp_mesh_create(&o, &m, &err) < 0)
-        bail_out("%s", err.text);
+    mpp_mesh *m = harness_mesh(&o);
     ok(mpp_producer_attach(m, &a, &p, &err) < 0 && err.status == MPP_S_USAGE && strstr(err.text, "'b'") &&
            mpp_consumer_attach(m, &a, &c, &err) < 0 && err.status == MPP_S_USAGE,
        "a stream is served once: %s", err.text);
