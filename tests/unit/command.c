@@ -22,9 +22,17 @@ static const ok_list only_zero = OK_DEFAULT;
 /* Where a signal comes at once: a shell that is about to fork would keep SIGINT, or not be seen to stop. */
 static char *const sleep_long[] = {"sleep", "60", NULL};
 
+/* A SIGCHLD of an earlier test's command may come at any time: poll(2) is not restarted after a handler. */
 static bool readable(int fd, int ms)
 {
-    return poll(&(struct pollfd){fd, POLLIN, 0}, 1, ms) == 1;
+    int64_t deadline = mpp_now() + ms * INT64_C(1000000);
+    for (;;) {
+        int n = poll(&(struct pollfd){fd, POLLIN, 0}, 1, ms);
+        if (n >= 0 || errno != EINTR)
+            return n == 1;
+        int64_t left = deadline - mpp_now();
+        ms = left > 0 ? (int)(left / 1000000) : 0;
+    }
 }
 
 /* Until SIGCHLD, or for ms. */
