@@ -121,13 +121,13 @@ static void test_signals_and_patience(void)
     mpp_batch b;
     struct sigaction action = {.sa_handler = wake_up}, before;
     const mpp_attach_options a = {.index = 0, .attach_timeout_ms = PATIENCE};
+    const int64_t began = mpp_now();
     if (mpp_consumer_attach(m, &a, &c, &err) < 0)
         bail_out("%s", err.text);
     mpp_start(c, 0);
     sigaction(SIGALRM, &action, &before);
     const struct itimerval often = {{0, 10000}, {0, 10000}}, never = {{0, 0}, {0, 0}};
     setitimer(ITIMER_REAL, &often, NULL);
-    const int64_t began = mpp_now();
     unsigned interrupted = 0;
     while (mpp_next(c, 0, MPP_PRODUCER_ANY, &b) == MPP_WOULD_BLOCK && mpp_now() - began < 20 * PATIENCE * (int64_t)MS)
         interrupted += mpp_wait(NULL, c, MPP_COMPUTING, NULL, 0, 0) < 0;
