@@ -31,7 +31,29 @@ busy=$(((10#${load/./} / MPP_CPUS + 50) / 100))
 ((busy)) || busy=1
 export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:-$((60 * slower * busy))}
 
+# bats notes where it is before each command, which costs more than most commands do: a third of the suite's time.  It
+# is enough to do so when one has failed, or the time is up.
+note_failure() {
+    bats_check_status_from_trap
+    [[ ${BATS_DEBUG_LAST_STACK_TRACE_IS_VALID:-} ]] || bats_capture_stack_trace
+    BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
+}
+
+note_timeout() {
+    bats_capture_stack_trace
+    # shellcheck disable=SC2034 # bats looks at it
+    BATS_DEBUG_LASTLAST_STACK_TRACE=("${BATS_DEBUG_LAST_STACK_TRACE[@]}")
+    bats_timeout_trap
+}
+
 setup() {
+    if declare -F bats_check_status_from_trap bats_capture_stack_trace bats_timeout_trap >/dev/null; then
+        trap - DEBUG
+        trap note_failure ERR
+        trap note_timeout ABRT
+        # shellcheck disable=SC2034 # bats looks at both
+        BATS_DEBUG_LAST_STACK_TRACE=() BATS_DEBUG_LASTLAST_STACK_TRACE=()
+    fi
     # What ends a test that hangs is a child of the test's shell: no `wait` may wait for it.
     [[ -z ${BATS_killer_pid:-} ]] || disown "$BATS_killer_pid"
     T=$(mktemp -d "${MPP_WORLD:-/tmp}/mppt.XXXXXX")
