@@ -429,17 +429,8 @@ killed_at() { # CALL N
     assert_equal "$stage" after
 }
 
-# Sleep for some microseconds, without a process.
-pause() { # MICROSECONDS
-    local seconds
-    printf -v seconds '0.%06d' "$1"
-    read -rt "$seconds" -u "$never" || true
-}
-
 @test "producers that attach and die at once: nobody hangs, and nothing is torn" {
     seed
-    mkfifo fifo
-    exec {never}<>fifo
     for ((round = 0; round < $(rounds 40); round++)); do
         # As soon as it is asked.
         m=$(mpp-create)
@@ -455,7 +446,8 @@ pause() { # MICROSECONDS
         participant c0 -o out.0
         mpp-produce "$m" -i 0 <<<"a record" 2>p0.err &
         first=$!
-        pause $((RANDOM % 8000))
+        printf -v moment '0.%06d' $((RANDOM % 8000))
+        pause "$moment"
         kill -KILL $first 2>/dev/null || true
         wait $first 2>/dev/null || true
         mpp-produce "$m" -i 0 <<<"a record" 2>p0.err || (($? == 2 || $? == 4 || $? == 6))

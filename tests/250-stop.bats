@@ -27,15 +27,11 @@ for my $name (sort glob "$ENV{BATS_FILE_TMPDIR}/piece.$ENV{MPP_INDEX}.*") {
 PERL
 }
 
-# Sleep, without a process that does; longer with sanitizers, and so is what all are patient for.
-pause() { # MILLISECONDS
+# Sleep; longer with sanitizers, and so is what all are patient for.
+pause_ms() { # MILLISECONDS
     local ms=$(($1 * slower * busy)) seconds
     printf -v seconds '%d.%03d' $((ms / 1000)) $((ms % 1000))
-    if [[ ! -e $T/never ]]; then
-        mkfifo "$T/never"
-        exec {never}<>"$T/never"
-    fi
-    read -rt "$seconds" -u "$never" || true
+    pause "$seconds"
 }
 
 declare -gA pid # of `p0`: producer 0, and so on
@@ -91,11 +87,11 @@ stop_rounds() { # WHAT...
     seed
     for what; do
         flow
-        pause $((RANDOM % 100))
+        pause_ms $((RANDOM % 100))
         echo "stopping $what"
         signal STOP "$what"
         # Longer than any of them would wait, by random amounts: nothing depends on when it is that they go on.
-        pause $((400 + RANDOM % 500))
+        pause_ms $((400 + RANDOM % 500))
         signal CONT "$what"
         byte_exact
     done
@@ -120,7 +116,7 @@ stop_rounds() { # WHAT...
         for _ in {1..8}; do
             read -r what < <(printf '%s\n' p0 p1 c0 c1 p0-command c1-command all | shuf -n 1 --random-source=<(yes "$RANDOM"))
             signal STOP "$what"
-            pause $((RANDOM % 600))
+            pause_ms $((RANDOM % 600))
             signal CONT "$what"
         done
         byte_exact
@@ -144,10 +140,10 @@ stop_rounds() { # WHAT...
             echo "$round" >&"$fifo"
             wait_for grep -qx "$round" out
             signal STOP $what
-            pause "$stopped"
+            pause_ms "$stopped"
             signal CONT $what
             # Of the time for which it was not stopped, that is half of what there is.
-            pause 500
+            pause_ms 500
         done
     done
     echo the end >&"$fifo"
@@ -170,7 +166,7 @@ stop_rounds() { # WHAT...
             wait_for doing 1 "waiting for START" "$m"
         fi
         kill -STOP $w
-        pause 800
+        pause_ms 800
         kill -CONT $w
         if [[ $role == consumer ]]; then
             mpp-produce "$m" -- echo hello
@@ -188,7 +184,7 @@ stop_rounds() { # WHAT...
     for what in p0 c0; do
         flow
         hold "${pid[$what]}" || skip "perl cannot trace here"
-        pause 800
+        pause_ms 800
         let_go
         byte_exact
     done
@@ -224,7 +220,7 @@ SCRIPT
         j=$!
         wait_for test -s out.0
         group=$(<job.pid)
-        pause $((round * 40))
+        pause_ms $((round * 40))
         kill -TSTP -- "-$group"
         mapfile -t tools < <(pgrep -g "$group" 'mpp-(produce|consume)')
         # With --all there are three of the producers.
@@ -237,7 +233,7 @@ SCRIPT
         assert_equal "${#commands[@]}" 3
         wait_for is_in_state T "${commands[@]}"
         before=$(wc -c <out.0)
-        pause 500
+        pause_ms 500
         assert_equal "$(wc -c <out.0)" "$before"
         kill -CONT -- "-$group"
         exits 0 $j

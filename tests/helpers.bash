@@ -56,6 +56,8 @@ setup() {
     fi
     # What ends a test that hangs is a child of the test's shell: no `wait` may wait for it.
     [[ -z ${BATS_killer_pid:-} ]] || disown "$BATS_killer_pid"
+    nobody_writes=$BATS_FILE_TMPDIR/nobody-writes
+    mkfifo "$nobody_writes" 2>/dev/null || [[ -p $nobody_writes ]]
     T=$(mktemp -d "${MPP_WORLD:-/tmp}/mppt.XXXXXX")
     mkdir "$T/s"
     cd "$T" || return
@@ -65,7 +67,7 @@ setup() {
     # bats ends a test that hangs, but of what it started only the children; so it must not end this.
     {
         trap '' TERM
-        read -rt $((BATS_TEST_TIMEOUT + 1)) <> <(:) || true # sleeps, and needs no process for it
+        pause $((BATS_TEST_TIMEOUT + 1))
         kill_started
     } </dev/null >/dev/null 2>&1 3>&- 4>&- &
     watchdog=$!
@@ -131,7 +133,7 @@ nothing_left() {
     local deadline=$((SECONDS + 3 * busy))
     while ((SECONDS <= deadline)); do
         nothing_is_left && return
-        sleep 0.02
+        pause 0.02
     done
     echo "left behind:"
     left
@@ -160,7 +162,7 @@ kill_started() {
         mapfile -t pids < <(started)
         ((${#pids[@]})) || break
         kill -KILL "${pids[@]}" 2>/dev/null || true
-        sleep 0.02
+        pause 0.02
     done
 }
 
@@ -190,12 +192,18 @@ rounds() {
     echo $((n > 0 ? n : 1))
 }
 
+# Sleep.  sleep(1) would take more of the CPU than most of what is waited for; and a process substitution that nobody
+# writes to is a process that bash's own `wait` has been seen to wait for for ever.
+pause() { # SECONDS
+    read -rt "$1" <>"$nobody_writes" || true
+}
+
 # Wait until a command succeeds.
 wait_for() {
     local deadline=$((SECONDS + $(patient 15) * busy))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < deadline)) || fail "waited in vain for: $*" || return
-        read -rt 0.02 <> <(:) || true # sleep(1) would take more of the CPU than most of what is waited for
+        pause 0.02
     done
 }
 
@@ -290,7 +298,7 @@ is_idle() { # PID
     local before
     [[ $(cut -d ' ' -f 3 "/proc/$1/stat") == S ]] || return 1
     before=$(switches "$1")
-    sleep 0.05
+    pause 0.05
     [[ $before == "$(switches "$1")" ]]
 }
 
