@@ -217,7 +217,7 @@ static void describe(char text[COMMAND_TEXT_MAX], char *const words[])
     text[0] = '\0';
     for (; *words; words++)
         text_add(&line, "%s%s", line.used ? " " : "", *words);
-    if (line.used == COMMAND_TEXT_MAX - 1)
+    if (line.cut)
         memcpy(text + COMMAND_TEXT_MAX - sizeof "...", "...", sizeof "...");
     text_disarm(text, ' ');
 }

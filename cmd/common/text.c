@@ -15,8 +15,10 @@ void text_add(text_line *l, const char *format, ...)
     const int n = vsnprintf(l->at + l->used, l->size - l->used, format, args);
     va_end(args);
     l->used += n > 0 ? (size_t)n : 0;
-    if (l->used >= l->size)
+    if (l->used >= l->size) {
         l->used = l->size - 1;
+        l->cut = true;
+    }
 }
 
 const char *text_role(char role)

@@ -22,6 +22,7 @@ void text_bar(char *out, uint64_t part, uint64_t whole);
 typedef struct text_line {
     char *at;
     size_t size, used;
+    bool cut;
 } text_line;
 #define TEXT_LINE(array) ((text_line){.at = (array), .size = sizeof(array)})
 void text_add(text_line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -126,6 +126,15 @@ static void test_status(void)
             " only what it begins with can be shown");
     ok(strstr(status_text(&c), "goes on for long , far") && strstr(status_text(&c), "...' exited with status 4"),
        "a long command is cut: %s", status_text(&c));
+    char longest[COMMAND_TEXT_MAX + 1];
+    snprintf(longest, sizeof longest, "exit 4 %0*d", COMMAND_TEXT_MAX - 1 - 7, 0);
+    longest[5 + 2] = '#';
+    c = run(longest);
+    ok(strlen(longest) == COMMAND_TEXT_MAX - 1 && !strstr(status_text(&c), "..."), "one that just fits is not: %s",
+       status_text(&c));
+    strcat(longest, "0");
+    c = run(longest);
+    ok(strstr(status_text(&c), "...'"), "one of a character more is: %s", status_text(&c));
 }
 
 static void test_ok_lists(void)
