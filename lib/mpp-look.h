@@ -17,6 +17,8 @@ int mpp_mesh_list(char ***ids);
 
 /* Abort who is still there, and remove the mesh.  One that is already gone is success. */
 int mpp_mesh_remove(const char *id, mpp_error *err);
+/* The same of an open mesh, and not of another one that has its name by now; also in a child that was forked since. */
+int mpp_mesh_discard(const mpp_mesh *mesh, mpp_error *err);
 
 /* Remove every mesh of this user that nobody can use any more (see mpp-create(1), --gc).
  * each, when not NULL, is told of every mesh removed.  The number removed, or -1 with *err. */
@@ -25,6 +27,22 @@ int mpp_mesh_gc(void (*each)(void *arg, const char *id, const char *why), void *
 /* Remove those that were tied to a process (mpp_mesh_options.pid) that is gone, and that nobody is in any more, but for
  * those that are to be kept.  What cannot be looked at stays. */
 void mpp_mesh_free_tied(void);
+
+/* ---- a mesh that lives as long as a command ------------------------------------------------------ */
+
+/* From now on nobody attaches any more.  Who comes is refused with MPP_S_NO_MESH; who waits in mpp_wait() for one that
+ * never came fails with MPP_S_TIMEOUT at once; those who are attached go on.  false: somebody could not be told; call
+ * it again in a moment. */
+bool mpp_mesh_seal(mpp_mesh *mesh);
+
+/* Sleep until all who are attached to a sealed mesh have left or died; who died and was not seen to by anybody becomes
+ * the mesh's cause.  For a thread of its own, as nothing interrupts it, and of a process that is no participant.
+ * 0, or -1 with *err. */
+int mpp_mesh_await_left(mpp_mesh *mesh, mpp_error *err);
+
+/* Then: was somebody missed?  true, with *err (MPP_S_TIMEOUT): who came was refused; or nobody ever attached; or a
+ * consumer never came and records for it lie unread; or a producer of a stream that overwrites never came. */
+bool mpp_mesh_missed(const mpp_mesh *mesh, mpp_error *err);
 
 /* ---- looking on --------------------------------------------------------------------------------- */
 

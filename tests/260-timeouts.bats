@@ -37,7 +37,7 @@ said() { # FILE REGEX
     run -5 --separate-stderr mpp-consume "$m" --attach-timeout $limit
     just_in_time "$begin"
     one_line_of mpp-consume "$stderr"
-    assert_regex "$stderr" 'producer 0 never attached .*--attach-timeout'
+    assert_regex "$stderr" 'producer 0 never attached, .*--attach-timeout'
     # Nor does it come later.
     run -5 mpp-produce "$m" -- touch started
     run ! test -e started

@@ -44,10 +44,12 @@ static void let_go(command *c)
     c->ended = true;
 }
 
-static bool is_over(const command *c)
+bool command_over(const command *c)
 {
     siginfo_t info = {0};
     int known;
+    if (c->pid == 0)
+        return true;
     while ((known = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT)) < 0 && errno == EINTR)
         ;
     return known < 0 || info.si_pid != 0;
@@ -116,7 +118,7 @@ bool command_due(const command *c)
 bool command_reap(command *c)
 {
     command_attend(c);
-    if (c->pid && is_over(c))
+    if (c->pid && command_over(c))
         collect(c);
     return c->pid == 0;
 }
@@ -148,6 +150,13 @@ void command_stop(command *c)
     }
 }
 
+void command_end(command *c)
+{
+    c->stopped |= !command_over(c);
+    if (c->pid)
+        begin_end(c);
+}
+
 int64_t command_deadline(const command *c)
 {
     return changed(c) ? 1 : c->deadline; /* long past */
@@ -155,7 +164,7 @@ int64_t command_deadline(const command *c)
 
 void command_kill(command *c)
 {
-    if (c->pid == 0 || is_over(c))
+    if (command_over(c))
         return;
     c->stopped |= !c->no_terminal;
     c->killed = true;
@@ -220,7 +229,7 @@ void command_attend(command *c)
         ask_terminal(c, sig);
     else if (sig)
         suspend_job(c, sig);
-    if (is_over(c))
+    if (command_over(c))
         terminal_take_back(c->pid, true);
     else if (overdue(c))
         press(c);

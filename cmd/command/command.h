@@ -24,6 +24,7 @@ enum { COMMAND_TEXT_MAX = 128, COMMAND_GRACE_MS = 2000, COMMAND_KILL_MS = 300, C
 typedef enum command_pipe {
     COMMAND_READ,  /* behind a producer: we read its stdout */
     COMMAND_WRITE, /* behind a consumer: we write its stdin; its stdout is ours */
+    COMMAND_ALONE, /* no pipe: both are ours */
 } command_pipe;
 
 /* What the stdin of a COMMAND_READ is, when not a descriptor. */
@@ -31,6 +32,10 @@ enum { COMMAND_STDIN_OURS = -1, COMMAND_STDIN_NULL = -2 };
 
 typedef struct command {
     int input; /* set before the spawn: its stdin, a descriptor or one of the two above */
+    /* The same: what its guard does when we were killed, once its group is; NULL: nothing.  Of a process without other
+     * threads, whose standard error and descriptors are closed by then. */
+    void (*orphaned)(void *arg);
+    void *arg;
     int fd;    /* our end of the pipe, non-blocking; -1: closed */
     pid_t pid; /* also its process group; 0: not running */
     guard guard;
@@ -62,7 +67,11 @@ bool command_due(const command *c);
  * given up, which is said, when it survives that: it has other credentials, or sleeps where nothing interrupts it. */
 void command_attend(command *c);
 
-/* The same, and whether it has ended (or was never started, or was given up); reaps it when it has. */
+/* Has it ended, or was it never started, or given up?  It may still be to be reaped, and until then the number of its
+ * process group is nobody else's. */
+bool command_over(const command *c);
+
+/* Look at it, and whether it is over; reaps it when it is. */
 bool command_reap(command *c);
 
 /* Has it been executed, or ended without that?  Where it has not, c->report becomes readable when it is, or
@@ -76,6 +85,10 @@ void command_close_pipe(command *c);
  * failure, unless it had ended by itself before.  Closes the pipe of a COMMAND_READ only: the stdin of a
  * COMMAND_WRITE stays open until it is dead, so that a failure never looks to it like the end of the data. */
 void command_stop(command *c);
+
+/* The same of a command and all whom it has left in its group when it is over; it is not reaped, so that the group's
+ * number stays its own. */
+void command_end(command *c);
 
 /* When to look although nothing will have happened: CLOCK_MONOTONIC, ns; 0: never. */
 int64_t command_deadline(const command *c);

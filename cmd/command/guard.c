@@ -30,7 +30,7 @@ static ssize_t next_message(message *m)
 
 /* Holds nothing open but what it is for; no signal but KILL and STOP reaches it.  Async-signal-safe calls only: a
  * thread of ours may have held any lock when we forked. */
-static _Noreturn void watch_over(int words, int pipe)
+static _Noreturn void watch_over(int words, int pipe, void (*orphaned)(void *arg), void *arg)
 {
     message m;
     pid_t group = 0;
@@ -54,6 +54,8 @@ static _Noreturn void watch_over(int words, int pipe)
     }
     if (group)
         kill(-group, SIGKILL);
+    if (orphaned)
+        orphaned(arg);
     _exit(0);
 }
 
@@ -81,7 +83,7 @@ static void remember_ending(pid_t pid)
     ending[n_ending++] = pid;
 }
 
-int guard_start(guard *g, int pipe)
+int guard_start(guard *g, int pipe, void (*orphaned)(void *arg), void *arg)
 {
     int ends[2];
     reap_ending();
@@ -92,7 +94,7 @@ int guard_start(guard *g, int pipe)
     pthread_sigmask(SIG_SETMASK, &all, &before); /* our handlers are not for it */
     pid_t pid = fork();
     if (pid == 0)
-        watch_over(ends[0], pipe);
+        watch_over(ends[0], pipe, orphaned, arg);
     int saved = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[0]);

@@ -15,8 +15,9 @@ typedef struct guard {
     int words; /* we write, it reads */
 } guard;
 
-/* Fork it.  pipe: the end of ours that it holds open too, -1: none.  0, or -1 with errno. */
-int guard_start(guard *g, int pipe);
+/* Fork it.  pipe: the end of ours that it holds open too, -1: none.  orphaned(arg): what it does when it has killed the
+ * group, NULL: nothing more.  0, or -1 with errno. */
+int guard_start(guard *g, int pipe, void (*orphaned)(void *arg), void *arg);
 /* In the command's process, before exec: guard the group that we lead.  0, or -1 with errno: the guard is gone. */
 int guard_me(const guard *g);
 /* The command shall see the end of its input now: let go of the pipe. */

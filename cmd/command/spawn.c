@@ -20,10 +20,13 @@ typedef struct start {
     char **env;
     command_pipe which;
     int input;    /* as command.input */
-    int theirs;   /* their end of the pipe */
+    int ours;     /* our end of the pipe, -1: there is none ... */
+    int theirs;   /* ... and theirs */
     int report;   /* takes the errno of what failed before exec; closed by exec */
     pid_t parent; /* us */
     guard guard;
+    void (*orphaned)(void *arg);
+    void *arg;
     sigset_t mask; /* ours */
 } start;
 
@@ -161,7 +164,7 @@ static pid_t launch(start *s, int *report)
 /* As launch(), with a guard. */
 static pid_t launch_guarded(start *s, int held, int *report)
 {
-    if (guard_start(&s->guard, held) < 0)
+    if (guard_start(&s->guard, held, s->orphaned, s->arg) < 0)
         return -1;
     pid_t pid = launch(s, report);
     int saved = errno;
@@ -171,24 +174,44 @@ static pid_t launch_guarded(start *s, int held, int *report)
     return pid;
 }
 
+static void close_end(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* 0, or -1 with errno. */
+static int make_pipe(start *s)
+{
+    int ends[2];
+    s->ours = s->theirs = -1;
+    if (s->which == COMMAND_ALONE)
+        return 0;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    s->ours = s->which == COMMAND_READ ? ends[0] : ends[1];
+    s->theirs = s->which == COMMAND_READ ? ends[1] : ends[0];
+    io_enlarge(s->ours);
+    fcntl(s->ours, F_SETFL, O_NONBLOCK); /* each end of a new pipe is a description of its own */
+    return 0;
+}
+
 static int spawn(command *c, start *s, const char *text, int name_len, mpp_error *err)
 {
-    int ends[2], report;
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    int report;
+    if (make_pipe(s) < 0)
         return io_error(err, errno, "cannot start '%s'", s->argv[0]);
-    int ours = s->which == COMMAND_READ ? ends[0] : ends[1];
-    s->theirs = s->which == COMMAND_READ ? ends[1] : ends[0];
-    io_enlarge(ours);
-    fcntl(ours, F_SETFL, O_NONBLOCK); /* each end of a new pipe is a description of its own */
-    pid_t pid = launch_guarded(s, s->which == COMMAND_WRITE ? ours : -1, &report);
+    pid_t pid = launch_guarded(s, s->which == COMMAND_WRITE ? s->ours : -1, &report);
     int saved = errno;
-    close(s->theirs);
+    close_end(s->theirs);
     if (pid < 0) {
-        close(ours);
+        close_end(s->ours);
         return io_error(err, saved, "cannot start '%s'", s->argv[0]);
     }
     *c = (command){.input = c->input,
-                   .fd = ours,
+                   .orphaned = c->orphaned,
+                   .arg = c->arg,
+                   .fd = s->ours,
                    .pid = pid,
                    .guard = s->guard,
                    .report = report,
@@ -202,7 +225,12 @@ static int spawn(command *c, start *s, const char *text, int name_len, mpp_error
 static int spawn_with(command *c, char *const argv[], command_pipe which, const char *const env[], const char *text,
                       int name_len, mpp_error *err)
 {
-    start s = {.argv = argv, .env = environment(env), .which = which, .input = c->input};
+    start s = {.argv = argv,
+               .env = environment(env),
+               .which = which,
+               .input = c->input,
+               .orphaned = c->orphaned,
+               .arg = c->arg};
     if (!s.env)
         return io_error(err, ENOMEM, "cannot start '%s'", argv[0]);
     int spawned = spawn(c, &s, text, name_len, err);

@@ -2,6 +2,8 @@
 #define CLI_OPTIONS "create/mpp-create.opt"
 #include "common/cli.h"
 #include "common/io.h"
+#include "common/signals.h"
+#include "create/scope.h"
 #include "mpp-look.h"
 
 #include <errno.h>
@@ -15,8 +17,9 @@
 
 static const cli_tool tool = {
     .name = "mpp-create",
-    .synopsis = "[-p N] [-c N] [-k LIST] [OPTION...]\n--remove MESH...\n--gc",
-    .purpose = "Make a mesh, in which producers pass streams of records to consumers, and print its id.",
+    .synopsis = "[-p N] [-c N] [-k LIST] [OPTION...]\n[OPTION...] -- COMMAND [ARG...]\n--remove MESH...\n--gc",
+    .purpose = "Make a mesh, in which producers pass streams of records to consumers, and print its id; or run a\n"
+               "COMMAND that uses it as $MPP_MESH, and exit with the first failure of all that took part.",
     .options = cli_options,
     .n_options = CLI_N_OPTIONS,
 };
@@ -30,7 +33,8 @@ typedef struct request {
     mpp_stream_options *streams; /* mesh.n_streams of them */
     bool keyed;                  /* has what options describe now been given a -k of its own? */
     job job;
-    const char *creating; /* an option that only means something when a mesh is made, or NULL */
+    const char *creating;      /* an option that only means something when a mesh is made, or NULL */
+    void (*on_limit)(int sig); /* what SIGXFSZ did when we were started */
 } request;
 
 /* ---- options ------------------------------------------------------------------------------------ */
@@ -171,7 +175,11 @@ static void check_operands(const request *r, const cli_rest *rest)
     if (r->job == REMOVE && rest->n == 0)
         cli_usage("--remove needs a MESH");
     if (r->job != REMOVE && rest->n > 0)
-        cli_usage("operand '%s' not expected", rest->operands[0]);
+        cli_usage("operand '%s' not expected; a COMMAND stands behind --", rest->operands[0]);
+    if (r->job != CREATE && rest->command)
+        cli_usage("--%s takes no COMMAND", r->job == GC ? "gc" : "remove");
+    if (rest->command && r->mesh.pid)
+        cli_usage("--pid means nothing with a COMMAND: its mesh is tied to mpp-create");
 }
 
 /* Records of a keyed stream meet at one consumer; beside it, a stream that is dealt out without regard to the key
@@ -207,7 +215,7 @@ static void tell_fallback(const char *directory)
         cli_warn("XDG_RUNTIME_DIR '%.200s' cannot be used (%s): the mesh's sockets are in '%s'", name, why, directory);
 }
 
-static int create(request *r)
+static mpp_mesh *make_mesh(request *r)
 {
     mpp_mesh *mesh;
     mpp_error error;
@@ -220,6 +228,26 @@ static int create(request *r)
     if (mpp_mesh_create(&r->mesh, &mesh, &error) < 0)
         cli_die(&error);
     tell_fallback(mpp_mesh_directory(mesh));
+    return mesh;
+}
+
+static int run(request *r, char *const command[])
+{
+    mpp_error error;
+    signal(SIGXFSZ, r->on_limit); /* for the command */
+    if (signals_init(tool.name, &error) < 0)
+        cli_die(&error);
+    r->mesh.pid = getpid();
+    mpp_mesh *mesh = make_mesh(r);
+    const int status = scope_run(mesh, r->mesh.keep, command);
+    mpp_mesh_close(&mesh);
+    free(r->streams);
+    return status;
+}
+
+static int create(request *r)
+{
+    mpp_mesh *mesh = make_mesh(r);
     puts(mpp_mesh_id(mesh));
     if (fflush(stdout) != 0) { /* nobody will ever know its id */
         int why = errno;
@@ -268,10 +296,12 @@ int main(int argc, char **argv)
     };
     cli_rest rest;
     bool mute = fcntl(STDOUT_FILENO, F_GETFD) < 0;
-    signal(SIGXFSZ, SIG_IGN); /* the call that met the limit says so */
-    io_standard();            /* or the segment would take its place */
-    cli_parse(&tool, argc, argv, CLI_DASHES_OPERANDS, take_option, &r, &rest);
+    r.on_limit = signal(SIGXFSZ, SIG_IGN); /* the call that met the limit says so */
+    io_standard();                         /* or the segment would take its place */
+    cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take_option, &r, &rest);
     check_operands(&r, &rest);
+    if (rest.command)
+        return run(&r, rest.command);
     if (mute && r.job == CREATE) {
         cli_warn("standard output is closed: nobody would learn the mesh's id");
         return MPP_S_ERROR;

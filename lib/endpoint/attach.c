@@ -184,11 +184,11 @@ static int check_tie(const mpp_mesh *m, mpp_error *err)
 {
     if (!m->watch_pid || !m->elsewhere)
         return 0;
-    return error_set(
-        err, MPP_S_ERROR, 0,
-        "mesh '%s' is tied to process %d (--pid) of another PID namespace, whose end cannot be learnt here: "
-        "make the mesh without --pid, or run this in the namespace that it was made in",
-        m->id, (int)m->watch_pid);
+    return error_set(err, MPP_S_ERROR, 0,
+                     "mesh '%s' is tied to process %d (--pid, or mpp-create -- COMMAND) of another PID namespace, "
+                     "whose end cannot be "
+                     "learnt here: make the mesh without that, or run this in the namespace that it was made in",
+                     m->id, (int)m->watch_pid);
 }
 
 int endpoint_attach(endpoint *e, mpp_mesh *m, char role, const mpp_attach_options *o, mpp_error *err)

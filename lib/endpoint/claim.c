@@ -46,6 +46,14 @@ static int refuse_dead(endpoint *e, unsigned number, mpp_error *err)
     return error_set(err, MPP_S_DIED, 0, "%s; its place cannot be taken", cause.text);
 }
 
+/* What it was started for will not be done, and who sealed the mesh tells of that. */
+static int refuse_late(endpoint *e, mpp_error *err)
+{
+    add_release(&e->mesh->header->late, 1); /* [J3] pairs with [J4] */
+    return error_set(err, MPP_S_NO_MESH, 0, "mesh '%s' takes nobody any more: the command of mpp-create has ended",
+                     e->mesh->id);
+}
+
 static bool producers_owe(const endpoint *e)
 {
     for (unsigned lane = 0; lane < e->n_lanes; lane++)
@@ -60,6 +68,8 @@ static bool producers_owe(const endpoint *e)
 /* May we have the slots, all of which we have locked?  1: yes, 0: not these, -1 with *err. */
 static int slots_ours(endpoint *e, mpp_error *err)
 {
+    if (mesh_sealed(e->mesh)) /* [J2]: after our lock, as who seals looks at the locks after [J1] */
+        return refuse_late(e, err);
     for (unsigned i = 0; i < e->n_lanes; i++) {
         uint32_t state = load_acquire(&endpoint_slot(e, i)->state); /* [L2]: its last owner's stores are over */
         e->again |= state != LAYOUT_FREE;
@@ -83,6 +93,8 @@ static int claim_index(endpoint *e, mpp_error *err)
 {
     pid_t holder = 0;
     if (lock_slots(e, &holder) < 0) {
+        if (errno == EBUSY && mesh_sealed(e->mesh)) /* perhaps only by who waits for those who are left */
+            return refuse_late(e, err);
         if (errno != EBUSY)
             return error_set(err, MPP_S_ERROR, errno, "cannot lock %s %u of mesh '%s'", names_role(e->role), e->index,
                              e->mesh->id);

@@ -18,6 +18,7 @@ typedef struct endpoint_patience {
     int64_t since_ns, attach_ns;   /* those who have not come are waited for since then, for so long; 0: for ever */
     int64_t timeout_ns, waited_ns; /* for data or space, while nobody was stopped; 0 again when something moves */
     bool held;                     /* somebody was stopped when we last looked */
+    int64_t again_ns; /* the mesh is sealed, and somebody was still coming: when to look again; 0: at once */
 } endpoint_patience;
 
 typedef struct endpoint endpoint;

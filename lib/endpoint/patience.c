@@ -3,7 +3,9 @@
 #include "base/atomics.h"
 #include "base/liveness.h"
 #include "mesh/mesh.h"
+#include "mesh/over.h"
 #include "shm/layout.h"
+#include "shm/lock.h"
 
 /* A time-out of more than a century is none, and deadlines do not overflow. */
 static int64_t nanoseconds(int64_t ms)
@@ -18,9 +20,25 @@ void endpoint_be_patient(endpoint *e, int64_t attach_timeout_ms, int64_t timeout
         .since_ns = mpp_now(), .attach_ns = nanoseconds(attach_timeout_ms), .timeout_ns = nanoseconds(timeout_ms)};
 }
 
+bool endpoint_waits_for_ever(const endpoint *e)
+{
+    return !e->patience.attach_ns && !mesh_sealed(e->mesh);
+}
+
 int64_t endpoint_too_late(const endpoint *e, int64_t since)
 {
+    if (mesh_sealed(e->mesh))
+        return e->patience.again_ns ? e->patience.again_ns : 1;
     return e->patience.attach_ns ? since + e->patience.attach_ns : 0;
+}
+
+bool endpoint_still_comes(endpoint *e, unsigned number)
+{
+    const pid_t holder = segment_holder(e->mesh->segment, LAYOUT_LOCK_SLOTS + number);
+    if (!mesh_sealed(e->mesh) || holder == 0 || holder == e->mesh->watch_pid)
+        return false;
+    e->patience.again_ns = mpp_now() + INT64_C(10000000);
+    return true;
 }
 
 static bool stopped(int32_t pid)

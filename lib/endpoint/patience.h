@@ -21,8 +21,13 @@ static inline void endpoint_expect_again(endpoint *e, int64_t now)
     e->patience.since_ns = now;
 }
 
-/* When those who have not come are too late, for one who waits for them since `since`; mpp_now(), 0: never. */
+/* Are those who have not come waited for whatever time it takes? */
+bool endpoint_waits_for_ever(const endpoint *e);
+/* When those who have not come are too late, for one who waits for them since `since`; mpp_now(), 0: never.  Once the
+ * mesh is sealed they are, and were long ago. */
 int64_t endpoint_too_late(const endpoint *e, int64_t since);
+/* A sealed mesh: is somebody just claiming this slot?  Then it is looked at again in a moment. */
+bool endpoint_still_comes(endpoint *e, unsigned number);
 
 /* A slice of the time for data or space, in ns. */
 int64_t endpoint_slice(const endpoint *e);

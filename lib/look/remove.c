@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,32 +52,51 @@ static int not_told(const mpp_mesh *m, const mesh_debts *owed, mpp_error *err)
         m->id, who, m->socket_dir);
 }
 
-int mpp_mesh_remove(const char *id, mpp_error *err)
+static int remove_open(mpp_mesh *m, mpp_error *err)
 {
-    mpp_mesh *m;
-    mpp_error why;
-    if (mpp_mesh_open(id, &m, &why) < 0) {
-        if (why.status == MPP_S_NO_MESH || (why.status == MPP_S_CORRUPT && !why.os_error && remove_segment(id, &why)))
-            return 0;
-        return error_pass(err, &why);
-    }
     /* First what is needed to wake those who sleep in it: they could not be told afterwards. */
     mesh_debts owed = {.bits = calloc(MESH_DEBTS_WORDS(m->l.slots), sizeof *owed.bits)};
     const int bell = doorbell_socket();
     int result = -1;
     if (bell < 0 || !owed.bits) {
-        error_set(err, MPP_S_ERROR, bell < 0 ? errno : ENOMEM, "cannot remove mesh '%s'", id);
+        error_set(err, MPP_S_ERROR, bell < 0 ? errno : ENOMEM, "cannot remove mesh '%s'", m->id);
     } else {
         uint32_t none = 0;
         cas(&m->header->cause, &none, LAYOUT_REMOVED); /* [F1] nothing to be read behind it */
         mesh_ring_all(m, bell, &owed);
-        result = mesh_unlink(m) ? 0 : remove_failed(id, err);
+        result = mesh_unlink(m) ? 0 : remove_failed(m->id, err);
         if (result == 0 && owed.n)
             result = not_told(m, &owed, err);
     }
     if (bell >= 0)
         close(bell);
     free(owed.bits);
+    return result;
+}
+
+/* like: only if it is the same as that one; NULL: whichever has the name. */
+static int remove_named(const char *id, const mpp_mesh *like, mpp_error *err)
+{
+    mpp_mesh *m;
+    mpp_error why;
+    if (mpp_mesh_open(id, &m, &why) < 0) {
+        if (why.status == MPP_S_NO_MESH ||
+            (!like && why.status == MPP_S_CORRUPT && !why.os_error && remove_segment(id, &why)))
+            return 0;
+        return error_pass(err, &why);
+    }
+    const bool other = like && memcmp(m->uuid, like->uuid, sizeof m->uuid) != 0;
+    const int result = other ? 0 : remove_open(m, err);
     mpp_mesh_close(&m);
     return result;
+}
+
+int mpp_mesh_remove(const char *id, mpp_error *err)
+{
+    return remove_named(id, NULL, err);
+}
+
+int mpp_mesh_discard(const mpp_mesh *m, mpp_error *err)
+{
+    return remove_named(m->id, m, err);
 }

@@ -61,7 +61,8 @@ bool mpp_mesh_cause(const mpp_mesh *m, mpp_error *cause)
     if (word == 0)
         return false;
     if (word == LAYOUT_REMOVED) {
-        error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove)", m->id);
+        error_set(cause, MPP_S_NO_MESH, 0, "mesh '%s' was removed (mpp-create --remove, or the end of its mpp-create)",
+                  m->id);
         cause->final = true;
         return true;
     }

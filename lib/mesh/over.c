@@ -39,6 +39,11 @@ bool mesh_tied_gone(const char *id)
     return mesh_watch_gone(&m);
 }
 
+bool mesh_sealed(const mpp_mesh *m)
+{
+    return load_acquire(&m->header->sealed); /* [J2] pairs with [J1] */
+}
+
 /* Nobody can come for this consumer's end any more when every producer of the lane left it unasked. */
 static bool lane_unasked(const mpp_mesh *m, unsigned lane, unsigned consumer)
 {

@@ -10,6 +10,9 @@ bool mesh_watch_gone(const mpp_mesh *m);
 /* The same of a mesh that is not open, and not to be kept, by its header alone; false also when that cannot be read. */
 bool mesh_tied_gone(const char *id);
 
+/* Does nobody attach any more, as the command that the mesh was made for has ended? [J2] */
+bool mesh_sealed(const mpp_mesh *m);
+
 /* Has a run begun in this lane for a consumer that has not asked for it yet (it did not cancel it either)? */
 bool mesh_owed(const mpp_mesh *m, unsigned lane, unsigned consumer);
 /* Is no slot held by a living process?  Marks slots that are LIVE and not held as DEAD. */

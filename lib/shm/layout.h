@@ -23,7 +23,7 @@
 #include <stdatomic.h>
 
 #define LAYOUT_MAGIC UINT64_C(0x316873656d70706d) /* "mppmesh1", little endian */
-enum { LAYOUT_VERSION = 4 };
+enum { LAYOUT_VERSION = 5 };
 
 enum {
     LAYOUT_RING_MIN = 1 << 16,
@@ -63,6 +63,8 @@ typedef struct layout_header {
     _Atomic uint32_t cause;   /* 0, or the root cause's slot + 1, or LAYOUT_REMOVED.  W: one CAS ever [F1].  R: [F2] */
     _Atomic uint32_t barrier; /* not 0: somebody waits for everybody.  W: who waits, add release [B1].  R: [B2] */
     _Atomic uint32_t closed;  /* 1: every consumer has finished.  W: who leaves, release [K1].  R: acquire [K2] */
+    _Atomic uint32_t sealed;  /* 1: nobody attaches any more.  W: the creator's scope, release [J1].  R: acquire [J2] */
+    _Atomic uint32_t late;    /* who came and was refused since.  W: they, add release [J3].  R: the scope [J4] */
 } layout_header;
 static_assert(sizeof(layout_header) == 512, "header");
 static_assert(offsetof(layout_header, peers) == 384, "shared words on a line of their own");

@@ -94,6 +94,23 @@ int segment_lock(segment *s, unsigned byte, pid_t *holder)
     return result;
 }
 
+int segment_await_lock(segment *s, unsigned byte)
+{
+    table_enter();
+    const bool room = held_set(s, byte, false);
+    table_leave();
+    if (!room)
+        return -1;
+    struct flock l = byte_lock(F_WRLCK, byte);
+    while (fcntl(s->fd, F_SETLKW, &l) < 0)
+        if (errno != EINTR)
+            return -1;
+    table_enter();
+    held_set(s, byte, true);
+    table_leave();
+    return 0;
+}
+
 void segment_unlock(segment *s, unsigned byte)
 {
     table_enter();

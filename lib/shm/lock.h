@@ -11,6 +11,8 @@
 /* Take the lock on a byte: 0; -1 with errno EBUSY (held; *holder: the process that the kernel names, our own
  * included) or what fcntl(2) says. */
 int segment_lock(segment *s, unsigned byte, pid_t *holder);
+/* The same, asleep until it can be had: 0, or -1 with what fcntl(2) says.  Of a lock that the process does not hold. */
+int segment_await_lock(segment *s, unsigned byte);
 void segment_unlock(segment *s, unsigned byte);
 /* Who holds the lock on a byte: pid; 0: nobody; -1 with errno: ESRCH: a process that we cannot see. */
 pid_t segment_holder(segment *s, unsigned byte);

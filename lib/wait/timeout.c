@@ -10,6 +10,7 @@
 #include "endpoint/fail.h"
 #include "endpoint/patience.h"
 #include "mesh/mesh.h"
+#include "mesh/over.h"
 #include "producer/life.h"
 #include "producer/producer.h"
 #include "producer/wait.h"
@@ -21,12 +22,13 @@ static bool never_came(const endpoint *e, unsigned lane, unsigned peer)
     return load_acquire(&s->state) == LAYOUT_FREE; /* [L2] */
 }
 
-static bool producer_waits_for(mpp_producer *p, unsigned *peer)
+/* *number: of the slot of the first that it waits for, and that never came. */
+static bool producer_waits_for(mpp_producer *p, unsigned *number)
 {
     for (unsigned i = 0; i < p->n_outlets; i++) {
         outlet *o = &p->outlets[i];
         if ((o->need || o->end_wanted || p->nobody_asked) && never_came(&p->end, o->lane, o->consumer)) {
-            *peer = o->consumer;
+            *number = layout_slot_number(&p->end.mesh->l, o->lane, 'c', o->consumer);
             return true;
         }
     }
@@ -56,16 +58,16 @@ int64_t timeout_earlier(int64_t a, int64_t b)
 
 int64_t timeout_of_producer(mpp_producer *p)
 {
-    unsigned peer;
+    unsigned number;
     endpoint *e = &p->end;
-    if (!e->patience.attach_ns)
+    if (endpoint_waits_for_ever(e))
         return 0;
-    if (e->barrier || producer_waits_for(p, &peer))
+    if (e->barrier || producer_waits_for(p, &number))
         return endpoint_too_late(e, e->patience.since_ns);
     if (!producer_waits_start(p))
         return 0;
     crowd seen = consumers_seen(e);
-    if (seen.somebody || (p->runs == 0 && !seen.everybody_never)) {
+    if (seen.somebody || (p->runs == 0 && !seen.everybody_never && !mesh_sealed(e->mesh))) {
         p->idle_since_ns = 0;
         return 0;
     }
@@ -89,11 +91,31 @@ int64_t timeout_of_consumer(mpp_consumer *c)
 {
     endpoint *e = &c->end;
     bool waits = e->barrier;
-    if (!e->patience.attach_ns)
+    if (endpoint_waits_for_ever(e))
         return 0;
     for (unsigned i = 0; !waits && i < c->n_inlets; i++)
         waits = consumer_waits_for(c, &c->inlets[i]);
     return waits ? endpoint_too_late(e, e->patience.since_ns) : 0;
+}
+
+/* Somebody never came whom we wait for, as in " for space in its ring". */
+static void never_attached(endpoint *e, unsigned number, const char *why)
+{
+    const layout_place place = layout_place_of(&e->mesh->l, number);
+    if (endpoint_still_comes(e, number))
+        return;
+    if (mesh_sealed(e->mesh))
+        endpoint_fail(e, MPP_S_TIMEOUT, false,
+                      "%s %u never attached, and %s %u waits%s; nobody can come any more, as the command of mpp-create "
+                      "has ended: it has to wait for what it starts",
+                      names_role(place.role), place.index, names_role(e->role), e->index, why);
+    else
+        endpoint_fail(
+            e, MPP_S_TIMEOUT, false,
+            "%s %u never attached, and %s %u has waited %.1f s%s; start it, or raise --attach-timeout (0: wait "
+            "for ever)",
+            names_role(place.role), place.index, names_role(e->role), e->index, (double)e->patience.attach_ns / 1e9,
+            why);
 }
 
 static void barrier_timed_out(endpoint *e)
@@ -101,12 +123,7 @@ static void barrier_timed_out(endpoint *e)
     unsigned i = 0;
     while (i + 1 < e->mesh->l.slots && load_acquire(&mesh_slot(e->mesh, i)->state) != LAYOUT_FREE) /* [L2] */
         i++;
-    const layout_place place = layout_place_of(&e->mesh->l, i);
-    endpoint_fail(e, MPP_S_TIMEOUT, false,
-                  "%s %u never attached, and %s %u has waited %.1f s for everybody (--barrier); start it, or raise "
-                  "--attach-timeout (0: wait for ever)",
-                  names_role(place.role), place.index, names_role(e->role), e->index,
-                  (double)e->patience.attach_ns / 1e9);
+    never_attached(e, i, " for everybody (--barrier)");
 }
 
 void timeout_producer_starved(mpp_producer *p, int64_t now)
@@ -126,21 +143,15 @@ void timeout_producer_starved(mpp_producer *p, int64_t now)
 
 static void producer_timed_out(mpp_producer *p)
 {
-    unsigned peer = 0;
     endpoint *e = &p->end;
+    unsigned number = endpoint_peer_number(e, e->lanes[0], 0);
     if (e->barrier) {
         barrier_timed_out(e);
         return;
     }
-    bool waits = producer_waits_for(p, &peer);
+    bool waits = producer_waits_for(p, &number);
     if (waits || consumers_seen(e).everybody_never)
-        endpoint_fail(
-            e, MPP_S_TIMEOUT, false,
-            waits ? "consumer %u never attached, and producer %u has waited %.1f s for space in its ring; start "
-                    "it, or raise --attach-timeout (0: wait for ever)"
-                  : "consumer %u never attached, and producer %u has waited %.1f s to be asked; start it, or "
-                    "raise --attach-timeout (0: wait for ever)",
-            peer, e->index, (double)e->patience.attach_ns / 1e9);
+        never_attached(e, number, waits ? " for space in its ring" : " to be asked");
     else if (!producer_recheck(p)) /* not when somebody asks at this very moment */
         producer_unasked(p);
 }
@@ -170,10 +181,8 @@ static void consumer_timed_out(mpp_consumer *c)
     }
     for (unsigned i = 0; i < c->n_inlets; i++)
         if (consumer_waits_for(c, &c->inlets[i])) {
-            endpoint_fail(e, MPP_S_TIMEOUT, false,
-                          "producer %u never attached (consumer %u has waited %.1f s); start it, or raise "
-                          "--attach-timeout (0: wait for ever)",
-                          c->inlets[i].producer, e->index, (double)e->patience.attach_ns / 1e9);
+            never_attached(e, layout_slot_number(&e->mesh->l, c->inlets[i].lane, 'p', c->inlets[i].producer),
+                           " for its records");
             return;
         }
 }
