@@ -22,12 +22,19 @@ int command_failure(const command *c)
     return status > 0 && !c->no_terminal ? status : MPP_S_ERROR;
 }
 
+/* One word that there is no file for, and that holds what a shell would know what to do with. */
+static bool looks_like_shell(const command *c)
+{
+    return c->not_run == ENOENT && strlen(c->text) <= (size_t)c->name_len && strpbrk(c->text, " |<>;&$*") != NULL;
+}
+
 const char *command_status_text(const command *c, char *buf, size_t size)
 {
     if (!c->ended)
         snprintf(buf, size, "'%s' is running", c->text);
     else if (c->not_run)
-        snprintf(buf, size, "cannot run '%.*s': %s", c->name_len, c->text, strerror(c->not_run));
+        snprintf(buf, size, "cannot run '%.*s': %s%s", c->name_len, c->text, strerror(c->not_run),
+                 looks_like_shell(c) ? " (a shell line needs a shell: sh -c 'LINE')" : "");
     else if (c->no_terminal)
         snprintf(buf, size,
                  "'%s' wants the terminal, which is not ours to lend: we are in the background, and no shell is there "

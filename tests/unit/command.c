@@ -172,6 +172,8 @@ static void cannot_run(const char *name, int status, const char *text)
 static void test_not_run(void)
 {
     cannot_run("mpp-no-such-command", 127, "cannot run 'mpp-no-such-command': No such file or directory");
+    cannot_run("seq 3 | sort", 127,
+               "cannot run 'seq 3 | sort': No such file or directory (a shell line needs a shell: sh -c 'LINE')");
     cannot_run("/etc/passwd", 126, "cannot run '/etc/passwd': Permission denied");
     int before = dup(STDIN_FILENO);
     for (int i = 0; i < 3; i++)
