@@ -5,6 +5,7 @@
 #include "base/names.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/fail.h"
+#include "mesh/cause.h"
 #include "mesh/membership.h"
 #include "mesh/mesh.h"
 #include "mesh/over.h"
@@ -13,7 +14,6 @@
 #include "shm/segment.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 void endpoint_unlock_slots(endpoint *e, unsigned n)
@@ -37,10 +37,7 @@ static int lock_slots(endpoint *e, pid_t *holder)
 /* We hold the lock of a slot whose owner died: its place is not ours, and everybody is told. */
 static int refuse_dead(endpoint *e, unsigned number, mpp_error *err)
 {
-    layout_cause cause = {.status = MPP_S_DIED};
-    char who[96];
-    mesh_who(e->mesh, number, who, sizeof who);
-    snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
+    const layout_cause cause = mesh_cause_death(e->mesh, number);
     membership_bury(e->mesh, number);
     endpoint_cause_set(e, number, &cause);
     return error_set(err, MPP_S_DIED, 0, "%s; its place cannot be taken", cause.text);

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 bool mpp_mesh_seal(mpp_mesh *m)
@@ -32,12 +31,9 @@ bool mpp_mesh_seal(mpp_mesh *m)
 /* Its lock is ours: nobody is in it, or who was has died. */
 static void look_at_left(mpp_mesh *m, unsigned number)
 {
-    layout_cause cause = {.status = MPP_S_DIED};
-    char who[96];
     if (load_acquire(&mesh_slot(m, number)->state) != LAYOUT_LIVE || !membership_of(m, number)->missed) /* [L2] */
         return;
-    mesh_who(m, number, who, sizeof who);
-    snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
+    const layout_cause cause = mesh_cause_death(m, number);
     membership_bury(m, number);
     mesh_cause_set(m, number, &cause, -1, NULL);
 }
@@ -82,31 +78,33 @@ static bool missed(const mpp_mesh *m, unsigned number, mpp_error *err)
     const layout_place at = layout_place_of(&m->l, number);
     if (!never_came(m, number) || mesh_overwrites(m, at.lane) != (at.role == 'p'))
         return false;
+    const uint64_t bytes = at.role == 'c' ? bytes_for(m, at.lane, at.index) : 0;
     if (at.role == 'p')
         error_set(err, MPP_S_TIMEOUT, 0, "producer %u never came", at.index);
-    else if (bytes_for(m, at.lane, at.index))
+    else if (bytes)
         error_set(err, MPP_S_TIMEOUT, 0, "consumer %u never came: records for it lie unread (%" PRIu64 " bytes)",
-                  at.index, bytes_for(m, at.lane, at.index));
-    else
-        return false;
-    return true;
+                  at.index, bytes);
+    return at.role == 'p' || bytes;
 }
 
 bool mpp_mesh_missed(const mpp_mesh *m, mpp_error *err)
 {
     const unsigned late = load_acquire(&m->header->late); /* [J4] pairs with [J3] */
-    if (late)
+    if (late) {
         error_set(
             err, MPP_S_TIMEOUT, 0,
             "%u process%s came when the command had ended, and %s refused: the command has to wait for what it starts",
             late, late == 1 ? "" : "es", late == 1 ? "was" : "were");
-    else if (nobody_came(m))
+        return true;
+    }
+    if (nobody_came(m)) {
         error_set(
             err, MPP_S_TIMEOUT, 0,
             "nobody attached to the mesh: the command has to use it, as $MPP_MESH, and to wait for what it starts");
-    else
-        for (unsigned i = 0; i < m->l.slots; i++)
-            if (missed(m, i, err))
-                return true;
-    return late || nobody_came(m);
+        return true;
+    }
+    for (unsigned i = 0; i < m->l.slots; i++)
+        if (missed(m, i, err))
+            return true;
+    return false;
 }

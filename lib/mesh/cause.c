@@ -9,12 +9,22 @@
 #include "shm/lock.h"
 #include "shm/segment.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 uint32_t mesh_cause_word(const mpp_mesh *m)
 {
     return load_acquire(&m->header->cause); /* [F2] pairs with [F1] */
+}
+
+layout_cause mesh_cause_death(const mpp_mesh *m, unsigned number)
+{
+    layout_cause cause = {.status = MPP_S_DIED};
+    char who[96];
+    mesh_who(m, number, who, sizeof who);
+    snprintf(cause.text, sizeof cause.text, "%s died before its stream ended", who);
+    return cause;
 }
 
 bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from, mesh_debts *owed)

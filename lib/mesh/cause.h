@@ -7,6 +7,8 @@
 
 /* A cause in the words of mpp.h; ours: the process that caused it asks. */
 void mesh_cause_copy(const layout_cause *c, bool ours, mpp_error *cause);
+/* What everybody is told of the death of a slot's owner. */
+layout_cause mesh_cause_death(const mpp_mesh *m, unsigned number);
 /* Make `cause`, written into slot `number` by its owner, the root cause, unless there is one, and ring everybody (as
  * mesh_ring_all()).  true: it is. */
 bool mesh_cause_set(mpp_mesh *m, unsigned number, const layout_cause *cause, int from, mesh_debts *owed);
