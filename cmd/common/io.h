@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -90,5 +91,11 @@ void io_enlarge(int fd);
 /* *err = "<text>: <what os_error means>", where it is a limit with its value.  Status MPP_S_ERROR.
  * Returns -1. */
 int io_error(mpp_error *err, int os_error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The earlier of two deadlines of which 0 is none. */
+static inline int64_t io_earlier(int64_t a, int64_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
+}
 
 #endif

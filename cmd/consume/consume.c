@@ -1,5 +1,6 @@
 #include "consume/consume.h"
 
+#include "common/io.h"
 #include "common/signals.h"
 #include "consume/line.h"
 
@@ -129,7 +130,7 @@ static void wait_for_something(job *j, mpp_activity activity)
     if (!set)
         return;
     unsigned n = 1;
-    int64_t deadline = participant_earlier(progress_next(&j->who.progress), j->asking ? 0 : j->give_up_at);
+    int64_t deadline = io_earlier(progress_next(&j->who.progress), j->asking ? 0 : j->give_up_at);
     set[0].fd = -1;
     for (unsigned i = 0; i < j->n_sinks; i++) {
         const sink *s = &j->sinks[i];
@@ -137,8 +138,8 @@ static void wait_for_something(job *j, mpp_activity activity)
         n = watch_sink(s, set, n, writes && activity != MPP_WRITING_OUTPUT);
         if (writes)
             activity = MPP_WRITING_OUTPUT;
-        deadline = participant_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
-        deadline = participant_earlier(deadline, command_deadline(&s->command));
+        deadline = io_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
+        deadline = io_earlier(deadline, command_deadline(&s->command));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) >= 0) /* also what is due by now is looked at */

@@ -5,6 +5,7 @@
 #include "command/status.h"
 #include "common/cli.h"
 #include "common/errand.h"
+#include "common/io.h"
 #include "common/signals.h"
 #include "mpp-look.h"
 
@@ -60,17 +61,12 @@ static void hear(scope *s)
     command_end(&s->command);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 /* Until something has happened, or at `again` (0: never), or there is no time left: false. */
 static bool pause_for(const scope *s, int fd, int64_t again)
 {
     struct pollfd set[] = {{.fd = signals_fd(), .events = POLLIN}, {.fd = fd, .events = POLLIN}};
     const int64_t now = mpp_now(), of_command = command_over(&s->command) ? 0 : command_deadline(&s->command),
-                  due = earlier(earlier(s->deadline, of_command), again);
+                  due = io_earlier(io_earlier(s->deadline, of_command), again);
     if (s->deadline && s->deadline <= now)
         return false;
     poll(set, 2, due == 0 ? -1 : due <= now ? 0 : (int)((due - now) / 1000000) + 1);

@@ -1,5 +1,6 @@
 #include "produce/produce.h"
 
+#include "common/io.h"
 #include "common/signals.h"
 #include "produce/source.h"
 
@@ -37,7 +38,7 @@ static void wait_for_something(job *j)
             activity = activity == MPP_COMPUTING ? MPP_WAITING_COMMAND : activity;
         }
         if (l->piece && l->piece->command)
-            deadline = participant_earlier(deadline, command_deadline(l->piece->command));
+            deadline = io_earlier(deadline, command_deadline(l->piece->command));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     mpp_wait(j->who.producer, NULL, activity, set, n, deadline);

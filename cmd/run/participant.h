@@ -83,12 +83,6 @@ void participant_take_cause(participant *p);
 /* The end: what went wrong, and --summary. */
 void participant_report(participant *p, const summary_stream *streams);
 
-/* The earlier of two deadlines of which 0 is none. */
-static inline int64_t participant_earlier(int64_t a, int64_t b)
-{
-    return a == 0 ? b : b == 0 || a < b ? a : b;
-}
-
 /* What the activity that mpp_wait() publishes is about comes first. */
 static inline void participant_put_first(struct pollfd *set, unsigned at, bool first)
 {
