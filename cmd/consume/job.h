@@ -4,7 +4,7 @@
 
 #include "consume/merge.h"
 #include "consume/sink.h"
-#include "run/participant.h"
+#include "participant/participant.h"
 
 #include <stdbool.h>
 #include <stdint.h>

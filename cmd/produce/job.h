@@ -3,7 +3,7 @@
 #define CMD_PRODUCE_JOB_H
 
 #include "input/input.h"
-#include "run/participant.h"
+#include "participant/participant.h"
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "run/all.h"
+#include "participant/all.h"
 
 #include "common/cli.h"
 #include "common/io.h"

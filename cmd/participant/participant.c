@@ -1,8 +1,8 @@
-#include "run/participant.h"
+#include "participant/participant.h"
 
 #include "common/signals.h"
 #include "mpp-look.h"
-#include "run/all.h"
+#include "participant/all.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* progress.h - what a tool says about its work: --progress while it goes on, --summary at the end */
-#ifndef CMD_RUN_PROGRESS_H
-#define CMD_RUN_PROGRESS_H
+#ifndef CMD_PARTICIPANT_PROGRESS_H
+#define CMD_PARTICIPANT_PROGRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

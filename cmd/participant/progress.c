@@ -1,4 +1,4 @@
-#include "run/progress.h"
+#include "participant/progress.h"
 
 #include "common/errand.h"
 #include "common/io.h"

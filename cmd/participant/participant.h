@@ -1,11 +1,11 @@
 /* participant.h - what mpp-produce and mpp-consume have in common: being one participant of a mesh, or all of them */
-#ifndef CMD_RUN_PARTICIPANT_H
-#define CMD_RUN_PARTICIPANT_H
+#ifndef CMD_PARTICIPANT_PARTICIPANT_H
+#define CMD_PARTICIPANT_PARTICIPANT_H
 
 #include "command/status.h"
 #include "common/cli.h"
 #include "mpp.h"
-#include "run/progress.h"
+#include "participant/progress.h"
 
 typedef enum role { PRODUCER, CONSUMER } role;
 

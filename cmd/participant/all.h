@@ -1,6 +1,6 @@
 /* all.h - one process for each index (--all), and what every process of a tool does around its work */
-#ifndef CMD_RUN_ALL_H
-#define CMD_RUN_ALL_H
+#ifndef CMD_PARTICIPANT_ALL_H
+#define CMD_PARTICIPANT_ALL_H
 
 #include "mpp.h"
 
