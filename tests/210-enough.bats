@@ -58,6 +58,29 @@ with_a_command() {
     bounded 50 measured
 }
 
+@test "a command whose output nobody reads has had enough; with --strict it has failed" {
+    m=$(mpp-create -c 2)
+    mpp-produce "$m" -- seq 1000000000 2>err &
+    p=$!
+    mpp-consume "$m" --all -- sh -c 'cat | cat' 2>err.consume | head -n 1 >got
+    assert_equal "${PIPESTATUS[*]}" "0 0"
+    exits 0 $p
+    [[ ! -s err && ! -s err.consume ]] || fail "$(cat err err.consume)"
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 1000000000 2>err &
+    p=$!
+    mpp-consume "$m" --strict -- cat 2>err.consume | head -n 1 >got
+    assert_equal "${PIPESTATUS[*]}" "141 0"
+    exits 3 $p
+    same err.consume <(echo "mpp-consume: consumer 0: 'cat' was killed by signal 13 (Broken pipe)")
+    # One that nobody's output is to blame for has failed.
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 1000000000 2>err &
+    p=$!
+    run -141 mpp-consume "$m" -- sh -c 'kill -PIPE $$'
+    exits 3 $p
+}
+
 @test "the same with sources that do not notice by writing: they are told" {
     source=(sh -c 'echo 1; exec sleep 1000')
     for _ in {1..5}; do one_record with_head; done

@@ -1,11 +1,14 @@
 #include "command/status.h"
 
+#include "common/io.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 int command_exit_status(const command *c)
 {
@@ -48,14 +51,22 @@ const char *command_status_text(const command *c, char *buf, size_t size)
     return buf;
 }
 
+/* By itself, or as a shell tells it of the last one that it ran. */
+static bool lost_reader(const command *c)
+{
+    return c->which == COMMAND_WRITE && command_exit_status(c) == STATUS_SIGNAL + SIGPIPE &&
+           io_abandoned(STDOUT_FILENO);
+}
+
 bool command_ok(const command *c, const ok_list *list)
 {
-    return c->ended && !c->not_run && !c->no_terminal && (c->stopped || list->ok[command_exit_status(c)]);
+    return c->ended && !c->not_run && !c->no_terminal &&
+           (c->stopped || list->ok[command_exit_status(c)] || (list->unread && lost_reader(c)));
 }
 
 int ok_parse(ok_list *list, const char *text)
 {
-    ok_list parsed = {{false}};
+    ok_list parsed = {.unread = list->unread};
     for (const char *p = text;; p++) {
         char *after;
         if (*p < '0' || *p > '9')

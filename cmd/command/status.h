@@ -24,13 +24,12 @@ const char *command_status_text(const command *c, char *buf, size_t size);
 /* Which exit statuses are success. */
 typedef struct ok_list {
     bool ok[256];
+    bool unread; /* and to die of SIGPIPE when nobody reads what it writes to our standard output */
 } ok_list;
 
 #define OK_DEFAULT                                                                                                     \
     {                                                                                                                  \
-        {                                                                                                              \
-            true                                                                                                       \
-        }                                                                                                              \
+        .ok = { true }                                                                                                 \
     } /* 0 alone */
 
 /* Parse "0,1,141".  0, or -1: not a comma-separated list of numbers from 0 to 255; *list is as before. */

@@ -1,9 +1,11 @@
 #include "consume/line.h"
 
 #include "common/cli.h"
+#include "common/io.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void line_end(job *j, line *l, line_state state)
 {
@@ -40,7 +42,8 @@ void line_lose_sink(job *j, line *l)
         line_end(j, l, LINE_GONE); /* upstream has failed before it was asked to stop */
         return;
     }
-    if (w->of > 1)
+    /* what a command would have written for nobody, nobody misses */
+    if (w->of > 1 && !(l->sink->has_command && io_abandoned(STDOUT_FILENO)))
         cli_warn("consumer %d: %s was closed after %llu records", w->index, l->sink->name,
                  (unsigned long long)l->records);
     line_enough(j, l);

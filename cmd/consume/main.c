@@ -230,6 +230,7 @@ int main(int argc, char **argv)
     job j = {.who = PARTICIPANT_INIT(CONSUMER, &tool), .asked = {.who = &j.who, .max_records = UINT64_MAX}};
     io_standard();
     cli_parse(&tool, argc, argv, CLI_DASHES_COMMAND, take_option, &j.asked, &j.who.rest);
+    j.who.ok.unread = !j.asked.strict;
     participant_open(&j.who, "target");
     check_request(&j);
     if (participant_fork(&j.who)) {
