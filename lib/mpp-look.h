@@ -30,6 +30,9 @@ void mpp_mesh_free_tied(void);
 
 /* ---- a mesh that lives as long as a command ------------------------------------------------------ */
 
+/* Was it made for a command (mpp_mesh_options.scope)?  Then a participant need not tell of the others' failures. */
+bool mpp_mesh_scoped(const mpp_mesh *mesh);
+
 /* From now on nobody attaches any more.  Who comes is refused with MPP_S_NO_MESH; who waits in mpp_wait() for one that
  * never came fails with MPP_S_TIMEOUT at once; those who are attached go on.  false: somebody could not be told; call
  * it again in a moment. */

@@ -137,6 +137,7 @@ typedef struct mpp_mesh_options {
     const char *name;    /* NULL: a random id */
     pid_t pid;           /* the mesh is aborted when this process dies; 0: none */
     bool keep;           /* the last one out leaves the segment for a post-mortem */
+    bool scope;          /* its maker sees to its end, and tells why it has failed: see mpp_mesh_seal() */
 } mpp_mesh_options;
 
 /* Make a mesh, or open one by the id or name that mpp-create printed.

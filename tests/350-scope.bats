@@ -30,6 +30,21 @@ is_empty_text() {
     [[ -z $1 ]] || fail "it says: $1"
 }
 
+@test "a scope in a scope has both meshes" {
+    run -0 --separate-stderr scope -c 2 -- 'export m
+        mpp-create -p 2 -- bash -c "echo \$MPP_MESH >>\$MPP_TEST/meshes; [[ \$MPP_OUTER == \$m ]] || exit 9
+            for i in 0 1; do mpp-consume \$MPP_OUTER -i \$i -- sort -r | mpp-produce \$MPP_MESH -i \$i & done
+            mpp-consume \$MPP_MESH & seq 1000 | mpp-produce \$MPP_OUTER; wait"'
+    is_empty_text "$stderr"
+    same <(sort -n <<<"$output") <(seq 1000)
+}
+
+@test "a failure is told by who failed, and by the scope, and by nobody else" {
+    run -3 --separate-stderr scope -p 2 -c 2 -- 'mpp-produce $m --all -- yes & mpp-consume $m -i 0 >out & mpp-consume $m -i 1 -- false; wait'
+    assert_regex "$stderr" "^mpp-consume: consumer 1: 'false' exited with status 1"$'
+'"mpp-create: consumer 1 \(pid [0-9]+\): 'false' exited with status 1$"
+}
+
 @test "those who are attached when COMMAND ends finish, and then the mesh goes" {
     mkfifo gate
     scope -- '(cat gate >nothing; seq 3) | mpp-produce $m & mpp-consume $m -o out & until mpp-stat $m | grep -q "its input"; do :; done' &

@@ -238,6 +238,7 @@ static int run(request *r, char *const command[])
     if (signals_init(tool.name, &error) < 0)
         cli_die(&error);
     r->mesh.pid = getpid();
+    r->mesh.scope = true;
     mpp_mesh *mesh = make_mesh(r);
     const int status = scope_run(mesh, r->mesh.keep, command);
     mpp_mesh_close(&mesh);

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* From the signal that ends us until we end, whoever is still there; and until those are told once more of the seal who
  * could not be. */
@@ -131,15 +132,23 @@ static void tidy_up(void *arg)
         mpp_mesh_discard(s->mesh, NULL);
 }
 
+/* The mesh of a scope around us would be hidden by ours. */
+static void set_environment(const mpp_mesh *mesh)
+{
+    const char *around = getenv("MPP_MESH");
+    if (around)
+        setenv("MPP_OUTER", around, 1);
+    setenv("MPP_MESH", mpp_mesh_id(mesh), 1);
+}
+
 int scope_run(mpp_mesh *mesh, bool keep, char *const argv[])
 {
     scope s = {.mesh = mesh, .keep = keep, .command = COMMAND_INIT};
-    char variable[sizeof "MPP_MESH=" + MPP_NAME_MAX];
     mpp_error early = {.status = MPP_S_DONE}, late = early, missed = early;
     s.command.orphaned = tidy_up;
     s.command.arg = &s;
-    snprintf(variable, sizeof variable, "MPP_MESH=%s", mpp_mesh_id(mesh));
-    if (command_spawn(&s.command, argv, COMMAND_ALONE, (const char *[]){variable, NULL}, &s.error) < 0) {
+    set_environment(mesh);
+    if (command_spawn(&s.command, argv, COMMAND_ALONE, NULL, &s.error) < 0) {
         discard(&s);
         cli_die(&s.error);
     }

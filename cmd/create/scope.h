@@ -4,7 +4,7 @@
 
 #include "mpp.h"
 
-/* Run a command with MPP_MESH in its environment, and wait for it.  From then on nobody attaches any more, those who
+/* Run a command with MPP_MESH in its environment, and in MPP_OUTER what that was before, and wait for it.  From then on nobody attaches any more, those who
  * are attached finish, and the mesh is removed, unless it is to be kept.  The mesh is tied to this process, and stays
  * the caller's.  After signals_init().
  *

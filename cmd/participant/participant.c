@@ -321,7 +321,7 @@ void participant_report(participant *p, const summary_stream *streams)
 {
     if (p->failed && p->ours && !p->signal) /* of a signal the shell tells */
         cli_warn("%s %d: %s", role_name(p), p->index, p->error.text);
-    else if (p->failed && !p->ours && (!all_learn(p) || all_tell()))
+    else if (p->failed && !p->ours && (!all_learn(p) || (!mpp_mesh_scoped(p->mesh) && all_tell())))
         cli_warn("%s", p->error.text);
     if (p->summarize)
         write_summary(p, streams);

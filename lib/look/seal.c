@@ -17,6 +17,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+bool mpp_mesh_scoped(const mpp_mesh *m)
+{
+    return m->scope;
+}
+
 bool mpp_mesh_seal(mpp_mesh *m)
 {
     mesh_debts owed = {.bits = calloc(MESH_DEBTS_WORDS(m->l.slots), sizeof *owed.bits)};

@@ -276,6 +276,7 @@ static int header_make(const mpp_mesh_options *o, const layout *l, layout_header
     clock_gettime(CLOCK_REALTIME, &now);
     h->version = LAYOUT_VERSION;
     h->keep = o->keep;
+    h->scope = o->scope;
     h->producers = l->producers;
     h->consumers = l->consumers;
     h->streams = l->streams;

@@ -31,6 +31,7 @@ struct mpp_mesh {
     bool elsewhere;    /* we are in another PID namespace than the mesh's creator was ... */
     bool other_mounts; /* ... or in another mount namespace */
     bool keep;
+    bool scope;
     bool copied; /* base is a copy of our own, that mesh_open_copy() has made */
     mesh_stream *streams;
 };

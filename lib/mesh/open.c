@@ -56,6 +56,7 @@ static int header_check(mpp_mesh *m, const layout_header *h, mpp_error *err)
     m->elsewhere = liveness_elsewhere("pid", h->pid_namespace);
     m->other_mounts = liveness_elsewhere("mnt", h->mount_namespace);
     m->keep = h->keep != 0;
+    m->scope = h->scope != 0;
     return 0;
 }
 

@@ -47,6 +47,7 @@ typedef struct layout_header {
     uint32_t texts_size;
     uint32_t buffers;     /* streams whose buffer overwrites */
     int32_t watch_pid;    /* 0: none */
+    uint32_t scope;       /* its maker tells of failures */
     uint64_t watch_start; /* its start time (liveness.h), so that a reused pid is not mistaken for it */
     int64_t created_ns;   /* CLOCK_REALTIME */
     uint8_t uuid[16];
