@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool has_closed(const sink *s)
-{
-    return s->state == SINK_CLOSED_BY_READER || s->state == SINK_BROKEN;
-}
-
 /* Sinks that closed although their line has nothing to write just now. */
 static void look_at_sinks(job *j)
 {
@@ -24,7 +19,7 @@ static void look_at_sinks(job *j)
         if (j->sinks[i].state == SINK_BROKEN)
             participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
     for (unsigned i = 0; i < j->who.n_streams && !j->who.failed; i++)
-        if (j->lines[i].state <= LINE_RUNNING && has_closed(j->lines[i].sink))
+        if (j->lines[i].state <= LINE_RUNNING && sink_closed(j->lines[i].sink))
             line_lose_sink(j, &j->lines[i]);
 }
 
@@ -184,6 +179,14 @@ static bool take_final_cause(job *j)
     return j->who.failed;
 }
 
+static bool nobody_got_any(const job *j, const sink *s)
+{
+    bool empty = true;
+    for (unsigned i = 0; i < j->who.n_streams; i++)
+        empty &= j->lines[i].sink != s || mpp_run_empty(j->who.consumer, j->lines[i].stream);
+    return empty;
+}
+
 /* A command whose streams have all ended sees the end of its input, whatever the other sinks do: one may wait for
  * another. */
 static void end_sinks(job *j)
@@ -192,6 +195,8 @@ static void end_sinks(job *j)
         bool done = sink_empty(&j->sinks[i]);
         for (unsigned k = 0; k < j->who.n_streams; k++)
             done &= j->lines[k].sink != &j->sinks[i] || j->lines[k].state == LINE_DONE;
+        if (done && j->sinks[i].state == SINK_IDLE && nobody_got_any(j, &j->sinks[i]))
+            line_start_command(j, &j->sinks[i]);
         if (done)
             sink_end(&j->sinks[i]);
     }

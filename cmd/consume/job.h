@@ -11,7 +11,7 @@
 
 typedef struct request {
     participant *who;
-    bool tag, sequential, merge, stable, strict, fail_on_lag;
+    bool tag, sequential, merge, stable, lazy, strict, fail_on_lag;
     const char *output;
     uint64_t max_records; /* UINT64_MAX: all */
 } request;

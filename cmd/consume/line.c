@@ -49,6 +49,15 @@ void line_lose_sink(job *j, line *l)
     line_enough(j, l);
 }
 
+void line_start_command(job *j, sink *s)
+{
+    mpp_error err;
+    if (sink_start(s, &err) < 0)
+        participant_fail(&j->who, (int)err.status, &err);
+    else
+        mpp_consumer_command(j->who.consumer, s->command.pid);
+}
+
 /* ---- records to the sink ------------------------------------------------------------------------ */
 
 /* Bytes of the first n records of the batch, and how many there are. */
@@ -234,7 +243,7 @@ bool line_step(job *j, line *l)
         l->blocked = true;
         return false;
     }
-    if (l->sink->state != SINK_OPEN) {
+    if (sink_closed(l->sink)) {
         if (l->state != LINE_DONE)
             line_lose_sink(j, l);
         return true;
@@ -247,5 +256,8 @@ bool line_step(job *j, line *l)
         line_enough(j, l);
         return true;
     }
-    return l->merge ? next_merged(j, l) : next_batch(j, l);
+    const bool moved = l->merge ? next_merged(j, l) : next_batch(j, l);
+    if (l->sink->state == SINK_IDLE && !sink_empty(l->sink) && !j->who.failed)
+        line_start_command(j, l->sink);
+    return moved;
 }

@@ -13,6 +13,9 @@ void line_enough(job *j, line *l);
 /* The sink's reader has gone, or its command has ended before the data did. */
 void line_lose_sink(job *j, line *l);
 
+/* Start the sink's command, which everybody may know; a failure is the participant's. */
+void line_start_command(job *j, sink *s);
+
 /* Whatever the line can do without waiting, some of it. */
 bool line_step(job *j, line *l);
 

@@ -42,6 +42,9 @@ static void take_option(void *arg, const cli_option *option, const char *value)
     case OPT_STABLE:
         r->stable = true;
         break;
+    case OPT_LAZY:
+        r->lazy = true;
+        break;
     case OPT_FAIL_ON_LAG:
         r->fail_on_lag = true;
         break;
@@ -58,12 +61,13 @@ static void take_option(void *arg, const cli_option *option, const char *value)
 static int open_sink(const job *j, const named_stream *s, sink *out, mpp_error *err)
 {
     const cli_rest *rest = &j->who.rest;
-    if (s->other && s->other[0] == '|')
-        return sink_open_command(out, NULL, s->other + 1, err);
+    const char *shell = s->other && s->other[0] == '|' ? s->other + 1 : NULL;
+    if (shell || (!s->other && rest->command)) {
+        sink_open_command(out, shell ? NULL : rest->command, shell);
+        return 0;
+    }
     if (s->other)
         return sink_open_file(out, s->other, err);
-    if (rest->command)
-        return sink_open_command(out, rest->command, NULL, err);
     return j->asked.output ? sink_open_file(out, j->asked.output, err) : sink_open_stdout(out, err);
 }
 
@@ -84,8 +88,10 @@ static void open_sinks(job *j)
             participant_fail(w, (int)err.status, &err);
             return;
         }
-        if (out->has_command)
-            mpp_consumer_command(w->consumer, out->command.pid);
+        if (out->state == SINK_IDLE && !j->asked.lazy)
+            line_start_command(j, out);
+        if (w->failed)
+            return;
         shared = s->other ? shared : out;
         j->n_sinks++;
     }
@@ -119,10 +125,25 @@ static void check_merge(const participant *w)
                           w->streams[k].name, w->streams[i].name);
 }
 
+/* Consumer 0 must find out whether anybody gets a record. */
+static void check_lazy(const participant *w, const mpp_stream_info *info)
+{
+    unsigned in_lane = 0;
+    for (unsigned i = 0; i < mpp_mesh_streams(w->mesh); i++)
+        in_lane += mpp_mesh_stream(w->mesh, i)->lane == info->lane;
+    if (info->buffer != MPP_BOUNDED)
+        cli_usage("--lazy: that nobody gets a record of stream '%s' is never known: its buffer is of kind '%s'",
+                  info->name, mpp_buffer_text(info->buffer));
+    if (in_lane > 1)
+        cli_usage("--lazy: that nobody gets a record of stream '%s' is not known: it shares a lane; make the mesh "
+                  "without --lanes",
+                  info->name);
+}
+
 static void check_request(const job *j)
 {
     const participant *w = &j->who;
-    bool shared = false, ring = false;
+    bool shared = false, ring = false, commands = w->rest.command != NULL;
     if (w->rest.n > 1)
         cli_usage("one MESH only, and '%s' is too many; a command stands behind --", w->rest.operands[1]);
     if (w->rest.command && j->asked.output)
@@ -131,12 +152,17 @@ static void check_request(const job *j)
         shared |= !w->streams[i].other;
         const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
         ring |= info->buffer == MPP_RING;
+        commands |= w->streams[i].other && w->streams[i].other[0] == '|';
+        if (j->asked.lazy)
+            check_lazy(w, info);
         if (j->asked.tag && info->format.kind == MPP_FIXED)
             cli_usage("--tag makes records longer, and those of stream '%s' are of fixed size", info->name);
         if (j->asked.merge && info->buffer != MPP_BOUNDED)
             cli_usage("--merge waits for every producer, and the buffer of stream '%s' (%s) waits for nobody",
                       info->name, mpp_buffer_text(info->buffer));
     }
+    if (j->asked.lazy && !commands)
+        cli_usage("--lazy is for a COMMAND");
     if (j->asked.merge && !j->asked.sequential)
         check_merge(w);
     if (j->asked.stable && !j->asked.merge)

@@ -118,11 +118,18 @@ void sink_settle(sink *sinks, unsigned n)
     }
 }
 
-int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err)
+void sink_open_command(sink *s, char *const *argv, const char *shell)
 {
     init_sink(s, argv ? argv[0] : shell);
-    int spawned = argv ? command_spawn(&s->command, argv, COMMAND_WRITE, NULL, err)
-                       : command_shell(&s->command, shell, COMMAND_WRITE, NULL, err);
+    s->argv = argv;
+    s->shell = shell;
+    s->state = SINK_IDLE;
+}
+
+int sink_start(sink *s, mpp_error *err)
+{
+    int spawned = s->argv ? command_spawn(&s->command, s->argv, COMMAND_WRITE, NULL, err)
+                          : command_shell(&s->command, s->shell, COMMAND_WRITE, NULL, err);
     if (spawned < 0)
         return -1;
     s->has_command = true;
@@ -292,7 +299,7 @@ bool sink_write(sink *s, const ok_list *ok)
         if (!through && n == 0)
             break;
     }
-    if (s->state != SINK_OPEN)
+    if (sink_closed(s))
         drop(s);
     if (s->staged_at == s->staged_have)
         s->staged_at = s->staged_have = 0;

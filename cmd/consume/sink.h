@@ -14,6 +14,7 @@
 #include "mpp.h"
 
 typedef enum sink_state {
+    SINK_IDLE,    /* its command is started by sink_start() */
     SINK_OPENING, /* sink_check() tells when that is over */
     SINK_OPEN,
     SINK_CLOSED_BY_READER, /* it has had enough: EPIPE, or its command ended well before the end */
@@ -26,12 +27,14 @@ typedef struct sink {
     opening *opening;
     dev_t device; /* which file it is ... */
     ino_t inode;
-    bool contended;  /* ... and another has it locked: see sink_settle() */
-    io out;          /* what we write to */
-    pump *pump;      /* behind it, or NULL */
-    int reader;      /* whoever reads our output has gone when this says so; -1: nobody reads it */
-    command command; /* pid 0: none */
-    bool has_command;
+    bool contended; /* ... and another has it locked: see sink_settle() */
+    io out;         /* what we write to */
+    pump *pump;     /* behind it, or NULL */
+    int reader;     /* whoever reads our output has gone when this says so; -1: nobody reads it */
+    char *const *argv;
+    const char *shell; /* what the command is, in one way or the other */
+    command command;   /* pid 0: none */
+    bool has_command;  /* it was started */
     sink_state state;
     mpp_error error;
     int status; /* exit status that goes with error */
@@ -45,8 +48,11 @@ typedef struct sink {
 int sink_open_stdout(sink *s, mpp_error *err);
 /* It is opened, locked and truncated by an errand.  Several of one name, or of one file, append to it together. */
 int sink_open_file(sink *s, const char *name, mpp_error *err);
-/* argv, or a shell command.  -1 with *err.  That it cannot be executed is seen by sink_check(): status 126 or 127. */
-int sink_open_command(sink *s, char *const *argv, const char *shell, mpp_error *err);
+/* argv, or a shell command, which sink_start() starts. */
+void sink_open_command(sink *s, char *const *argv, const char *shell);
+/* Of one that is SINK_IDLE; it may have bytes to write by now.  -1 with *err.  That it cannot be executed is seen by
+ * sink_check(): status 126 or 127. */
+int sink_start(sink *s, mpp_error *err);
 
 /* Is it a FIFO that nobody reads yet? */
 bool sink_unread(const sink *s);
@@ -64,6 +70,10 @@ unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED]);
 void sink_lend(sink *s, const unsigned char *data, size_t n);
 /* Room for n more staged bytes; NULL: no memory.  Lent bytes must be through. */
 unsigned char *sink_stage(sink *s, size_t n);
+static inline bool sink_closed(const sink *s)
+{
+    return s->state == SINK_CLOSED_BY_READER || s->state == SINK_BROKEN;
+}
 static inline bool sink_empty(const sink *s)
 {
     return s->lent_left == 0 && s->staged_at == s->staged_have;

@@ -100,6 +100,34 @@ bool bounded_skip(mpp_consumer *c, consumer_stream *s)
     return ask(c, s, LAYOUT_CANCEL);
 }
 
+/* What producer i has given consumer j of a run.  The END that the producer has stored for us, consumer 0, comes behind
+ * all that [E1], and we have seen it [E2]. */
+static bool gave_none(const mpp_mesh *m, const consumer_stream *s, unsigned i, unsigned j)
+{
+    layout_channel *channel = mesh_channel(m, s->declared->info.lane, i, j);
+    const layout_end *end = layout_end_of(&m->l, channel, s->stream);
+    const run_word word = run_word_load(end);
+    if (word.run < s->run) /* it had enough before the run began */
+        return true;
+    const uint64_t until = load_relaxed(word.state == LAYOUT_RUNNING ? &channel->write : &end->end);
+    return word.run == s->run && until == load_relaxed(&end->begin);
+}
+
+bool mpp_run_empty(const mpp_consumer *c, unsigned stream)
+{
+    const consumer_stream *s = consumer_stream_of(c, stream);
+    if (!s || !s->active || s->cancelled || s->declared->info.buffer != MPP_BOUNDED || c->end.index != 0)
+        return false;
+    for (unsigned i = 0; i < c->end.n_peers; i++)
+        if (!s->shares[i].over)
+            return false;
+    for (unsigned i = 0; i < c->end.n_peers; i++)
+        for (unsigned j = 0; j < c->end.mesh->l.consumers; j++)
+            if (!gave_none(c->end.mesh, s, i, j))
+                return false;
+    return true;
+}
+
 /* ---- data -------------------------------------------------------------------------------------------- */
 
 enum { HELD_KEEP = 1 << 20 }; /* bytes that a share keeps for the next record that comes in parts */

@@ -266,9 +266,10 @@ void bounded_begin(mpp_producer *p, producer_stream *s)
             outlet_begin(&s->outlets[j], &p->end, s->stream, s->registry.run);
 }
 
+/* Consumer 0 is told last: who sees that sees what the others were given (mpp_run_empty()). */
 void bounded_end(mpp_producer *p, producer_stream *s, unsigned state)
 {
-    for (unsigned j = 0; j < s->registry.consumers; j++)
+    for (unsigned j = s->registry.consumers; j-- > 0;)
         if (!registry_has_enough(&s->registry, j)) {
             outlet_end(&s->outlets[j], &p->end, s->stream, s->registry.run, state);
             outlet_bell(&s->outlets[j], &p->end);

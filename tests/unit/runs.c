@@ -27,7 +27,8 @@ typedef struct flow {
 typedef struct model {
     rig r;
     flow flows[2];
-    unsigned wrong, short_runs, whole_runs, cancelled;
+    unsigned wrong, short_runs, whole_runs, cancelled, empty_runs;
+    bool alone; /* each stream has a lane to itself */
 } model;
 
 static int flow_start(void *arg, unsigned stream, unsigned run, mpp_error *err)
@@ -86,6 +87,9 @@ static void flow_closed(flow *f, unsigned j)
     f->model->short_runs += f->have[j] != (total + consumers - 1 - j) / consumers;
     f->model->whole_runs++;
     f->reading[j] = false;
+    const bool empty = mpp_run_empty(f->model->r.c[j], f->stream);
+    f->model->wrong += empty && (total || j);
+    f->model->empty_runs += empty;
 }
 
 static void flow_read(flow *f, unsigned j)
@@ -250,6 +254,7 @@ static void model_open(model *m, unsigned consumers, unsigned streams, unsigned 
     mpp_mesh_options o = rig_options(two, streams, consumers);
     *m = (model){0};
     o.lanes = lanes;
+    m->alone = lanes == streams;
     rig_open(&m->r, &o, 0, false);
     for (unsigned s = 0; s < streams; s++) {
         m->flows[s] = (flow){.model = m, .stream = s};
@@ -266,6 +271,8 @@ static void test_many_runs(unsigned consumers, unsigned streams, unsigned lanes,
         model_step(&m);
     diag("%u consumers, %u streams in %u lanes: %u runs cancelled, %u ended; cause: %s", consumers, streams, lanes,
          m.cancelled, m.whole_runs, harness_cause(m.r.mesh));
+    ok((m.empty_runs > 0 || !m.alone) && m.wrong == 0,
+       "consumer 0 is told of %u runs that nobody got a record in, and of no other", m.empty_runs);
     ok(model_earliest(&m) >= runs && m.wrong == 0,
        "%u consumers, %u streams in %u lanes: %u runs cancelled at random points, and no record of another run",
        consumers, streams, lanes, runs);
