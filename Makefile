@@ -106,7 +106,7 @@ $(lib) $(helpers) $(ways):
 link = $(CC) $(MPP_LDFLAGS) $(OWN_LDFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
 	$(LDLIBS) $(1) $(LIB_LDLIBS)
 
-$(B)/mpp-create: private OWN_LDLIBS := -pthread
+$(B)/mpp-create $(B)/mpp-run: private OWN_LDLIBS := -pthread
 $(B)/mpp-stat $(B)/mpp-produce $(B)/mpp-consume: private OWN_LDLIBS := -pthread -ljansson
 $(tools): $(B)/mpp-%: $(B)/cmd/%/main.o $(helpers) $(lib)
 	$(call say,LINK,$@)

@@ -317,7 +317,7 @@ EOF
 }
 
 @test "--help and --version go to standard output and exit 0" {
-    for tool in mpp-create mpp-produce mpp-consume mpp-stat; do
+    for tool in mpp-create mpp-produce mpp-consume mpp-run mpp-stat; do
         for option in --help -h; do
             run -0 --separate-stderr "$MPP_B/$tool" $option
             assert_equal "$stderr" ""

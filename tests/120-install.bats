@@ -6,7 +6,7 @@ top() {
 
 @test "make install puts everything where it belongs, and uninstall takes it away again" {
     top PREFIX=/usr install
-    for tool in mpp-create mpp-produce mpp-consume mpp-stat; do
+    for tool in mpp-create mpp-produce mpp-consume mpp-run mpp-stat; do
         run -0 "root/usr/bin/$tool" --version
         run -0 test -s "root/usr/share/man/man1/$tool.1"
     done

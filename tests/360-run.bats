@@ -66,3 +66,128 @@ all_have_left() {
     assert_output --partial "--lazy is for a COMMAND"
     mpp-create --remove "$m"
 }
+
+# ---- mpp-run -----------------------------------------------------------------------------------------
+
+# Nothing of a job is left: this file has a /dev/shm to itself, where the machine lets it.
+job_is_gone() {
+    nothing_left && { [[ ! ${MPP_WORLD:-} ]] || ! compgen -G '/dev/shm/mpp_*'; }
+}
+
+# A healthy job says nothing but what its copies print.
+run_job() { # OPTION|FILE|WORD...
+    mpp-run "$@" 2>err || return
+    [[ ! -s err ]] || fail "$(<err)"
+}
+
+@test "what the copies print is what one would, from FILEs and from standard input" {
+    mkdir 'a dir'
+    seq 30000 >"a dir/it's"
+    seq 30001 50000 >'$b'
+    : >empty
+    run_job -j 3 "a dir/it's" '$b' empty -- sed 's/^/<'\''/' >got
+    same <(sort got) <(seq 50000 | sed "s/^/<'/" | sort)
+    run_job -- cat <'$b' >got
+    same <(sort -n got) '$b'
+    run_job -j 5 - <'$b' -- cat >got
+    same <(sort -n got) '$b'
+    # By key, each copy counts; merged, all is in order again.
+    awk '{ print $1 % 7 "\t" $1 }' '$b' >keyed
+    run_job -j 4 -k 1 keyed -- sh -c 'cut -f 1 | sort | uniq -c' >got
+    same <(sort got) <(cut -f 1 keyed | sort | uniq -c | sort)
+    run_job -j 4 --merge keyed -- sort >got
+    same got <(sort keyed)
+    run_job -j 4 --merge=2nr,1 keyed -- sort -t $'\t' -k 2,2nr -k 1,1 >got
+    same got <(sort -t $'\t' -k 2,2nr -k 1,1 keyed)
+    # Who printed it, and what records are.
+    run_job -j 2 -P round-robin --tag -- cat <<<$'a\nb\nc' >got
+    same <(sort got) <(printf '%s\n' $'0\ta' $'0\tc' $'1\tb')
+    printf 'x\ny\0z' | run_job -j 2 -z -- cat >got
+    same <(sort -z got) <(printf 'x\ny\0z\0')
+    gzip -k '$b'
+    run_job -j 4 --filter zcat '$b.gz' -- cat >got
+    same <(sort -n got) '$b'
+    job_is_gone
+}
+
+@test "without records one copy runs, with few of them no more than there are" {
+    run_job -j 4 empty-{1..4} -- wc -l </dev/null >got && fail "there are no such files"
+    : | run_job -j 4 -- wc -l >got
+    same got <(echo 0)
+    touch empty-{1..4}
+    run_job -j 4 empty-{1..4} -- wc -l >got
+    same got <(echo 0)
+    run_job -j 4 -- wc -l <<<one >got
+    same got <(echo 1)
+    job_is_gone
+}
+
+@test "--dry-run prints a line that does the same" {
+    seq 1000 >"it's"
+    seq 1001 2000 >b
+    mpp-run --dry-run -j 3 -k 1 "it's" b -- awk '{ print $1 "'\''" }' >line
+    grep -q '^mpp-create -p2 -c3 -k 1 -- mpp-create -p3 -- sh -c ' line
+    for shell in bash dash; do
+        PATH=$MPP_B:$PATH $shell line >got
+        same <(sort -n got) <(seq 2000 | sed "s/$/'/")
+    done
+}
+
+# STATUS, and a line that says why; nothing is left.
+job_fails() { # STATUS REGEX OPTION|FILE|WORD...
+    local status=$1 regex=$2
+    shift 2
+    run "-$status" --separate-stderr mpp-run "$@"
+    grep -Eq "^mpp-create: $regex" <<<"$stderr" || fail "no line is: $regex"$'\n'"$stderr"
+    job_is_gone
+}
+
+@test "whatever of a job fails is its exit status, with its cause" {
+    seq 100000 >in
+    job_fails 3 "consumer [0-2] .*: 'sh -c cat; exit 7' exited with status 7" -j 3 in -- sh -c 'cat; exit 7'
+    job_fails 3 "consumer [0-2] .*: cannot run 'no-such-command': No such file or directory" -j 3 in -- no-such-command
+    job_fails 3 "producer [01] .*: cannot open 'no-such-file'" -j 2 in no-such-file -- cat
+    job_fails 3 "producer 0 .*: 'no-such-filter' exited with status 127" --filter no-such-filter in -- cat
+    job_fails 4 "consumer [01] .* died before its stream ended" -j 2 in -- sh -c 'kill -KILL $PPID; cat'
+    run -3 --separate-stderr bash -c 'mpp-run in -- cat >/dev/full'
+    grep -Eq "^mpp-create: consumer 0 .*: cannot write to standard output: No space left" <<<"$stderr"
+    job_is_gone
+    # What is no failure.
+    run_job -j 3 --ok-status 0,1 in -- grep 99999 >got
+    same got <(echo 99999)
+    run -2 mpp-run -j 1 --no-such-option in -- cat
+}
+
+@test "who has seen enough ends the job, and it is no failure" {
+    for n in 1 1000; do
+        seq 10000000 | mpp-run -j 3 -- cat 2>err | head -n $n >got
+        assert_equal "${PIPESTATUS[*]:1}" "0 0"
+        assert_equal "$(wc -l <got)" $n
+        [[ ! -s err ]] || fail "$(<err)"
+        job_is_gone
+    done
+}
+
+@test "SIGKILL and SIGTERM of mpp-run, at any time: nothing is left" {
+    seed
+    for ((round = 0; round < $(rounds 20); round++)); do
+        sig=$((round % 2 ? 9 : 15))
+        yes | mpp-run -j 2 -- sh -c 'sleep 0.01; cat' >got 2>err &
+        job=$!
+        printf -v moment '0.%03d' $((RANDOM % 200))
+        pause "$moment"
+        kill -$sig $job
+        exits $((128 + sig)) $job 2>/dev/null
+        job_is_gone || fail "round $round, signal $sig after $moment s"
+    done
+}
+
+@test "what mpp-run does not take" {
+    run -2 mpp-run file
+    assert_output --partial "which COMMAND? it stands behind --"
+    run -2 mpp-run -k -j 4 file -- cat
+    assert_output --partial -- "--key '-j': not a key"
+    run -2 mpp-run -j 0 -- cat
+    run -2 mpp-run --fixed x -- cat </dev/null
+    assert_output --partial -- "mpp-create: --fixed 'x'"
+}

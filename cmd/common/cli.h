@@ -1,4 +1,4 @@
-/* cli.h - what the four tools' command lines have in common
+/* cli.h - what the tools' command lines have in common
  *
  * A tool's options are declared once, in its .opt file, one line each:
  *

@@ -1,4 +1,4 @@
-/* fuzz-options - the command lines of the four tools, and every kind of value that an option takes
+/* fuzz-options - the command lines of the tools, and every kind of value that an option takes
  *
  * Shows that any words end in what take() was told and operands that were on the command line, or in one message and
  * status 2; and that numbers, sizes, durations, bytes, choices, statuses and K/N are what the obvious way makes of

@@ -1,0 +1,135 @@
+#include "run/script.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- words -------------------------------------------------------------------------------------- */
+
+static void add(word_list *w, const char *word)
+{
+    w->at = cli_must(realloc(w->at, (w->n + 2) * sizeof *w->at));
+    w->at[w->n++] = cli_must(strdup(word));
+    w->at[w->n] = NULL;
+}
+
+CLI_PRINTF(2, 3) static void add_text(word_list *w, const char *format, ...)
+{
+    char *text;
+    va_list ap;
+    va_start(ap, format);
+    if (vasprintf(&text, format, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    add(w, cli_must(text));
+    free(text);
+}
+
+static void add_all(word_list *w, char *const *more)
+{
+    for (; more && *more; more++)
+        add(w, *more);
+}
+
+void script_add(word_list *w, const cli_option *option, const char *value)
+{
+    if (!value)
+        add_text(w, "--%s", option->name);
+    else if (!option->letter)
+        add_text(w, "--%s=%s", option->name, value);
+    else {
+        add_text(w, "-%c", option->letter);
+        add(w, value);
+    }
+}
+
+/* ---- as the shell reads them --------------------------------------------------------------------- */
+
+/* A word that the shell takes as it is, or one in quotes. */
+static void print_word(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,+@%^-";
+    if (*word && word[strspn(word, plain)] == 0) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, 0}, out);
+    fputc('\'', out);
+}
+
+static void print_words(FILE *out, char *const *words)
+{
+    for (; words && *words; words++) {
+        fputc(' ', out);
+        print_word(out, *words);
+    }
+}
+
+void script_print(char *const *words)
+{
+    print_word(stdout, *words);
+    print_words(stdout, words + 1);
+    putchar('\n');
+}
+
+/* ---- the job ------------------------------------------------------------------------------------- */
+
+static void print_copies(FILE *out, const script *s, char *const *command)
+{
+    fputs("    for i in", out);
+    for (unsigned i = 0; i < s->jobs; i++)
+        fprintf(out, " %u", i);
+    fputs("; do\n        mpp-consume $MPP_OUTER -i $i --lazy", out);
+    print_words(out, s->work.at);
+    fputs(" --", out);
+    print_words(out, command);
+    fputs(" | mpp-produce $MPP_MESH -i $i &\n    done\n", out);
+}
+
+/* What the inner scope's shell does.  The FILEs are its arguments, as there may be many.  Who reads them comes last, as
+ * the shell takes standard input away from what it starts in the background. */
+static char *inner(const script *s, char *const *command, unsigned producers)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = cli_must(open_memstream(&text, &size));
+    fputs("\n    mpp-consume $MPP_MESH", out);
+    print_words(out, s->print.at);
+    fputs(s->merge ? " --merge &\n" : " &\n", out);
+    print_copies(out, s, command);
+    fputs("    mpp-produce $MPP_OUTER", out);
+    print_words(out, s->read.at);
+    fputs(producers > 1 ? " --all --slice \"$@\"\n" : " \"$@\"\n", out);
+    fputs("    wait", out);
+    fclose(out);
+    return cli_must(text);
+}
+
+char **script_words(const script *s, const cli_rest *rest)
+{
+    const unsigned producers = rest->n < 2 ? 1 : rest->n < s->jobs ? rest->n : s->jobs;
+    word_list w = {0};
+    add(&w, "mpp-create");
+    add_text(&w, "-p%u", producers);
+    add_text(&w, "-c%u", s->jobs);
+    if (!s->dealt)
+        add_all(&w, (char *[]){"-P", "any", s->sized ? NULL : "-r", "64K", NULL});
+    add_all(&w, s->deal.at);
+    add_all(&w, s->records.at);
+    add(&w, "--");
+    add(&w, "mpp-create");
+    add_text(&w, "-p%u", s->jobs);
+    if (s->merge_key)
+        add_all(&w, (char *[]){"-k", (char *)s->merge_key, NULL});
+    add_all(&w, s->records.at);
+    add_all(&w, (char *[]){"--", "sh", "-c", NULL});
+    char *text = inner(s, rest->command, producers);
+    add(&w, text);
+    free(text);
+    add(&w, "mpp-run");
+    add_all(&w, rest->operands);
+    return w.at;
+}
