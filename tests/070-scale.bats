@@ -44,14 +44,15 @@ needs_shm() { # MIB
 }
 
 @test "256 producers to one consumer, one producer to 256 consumers" {
+    patience=(--attach-timeout "$((30 * slower * busy))s")
     m=$(mpp-create -p 256 -r 64K)
-    mpp-produce "$m" --all -- sh -c 'seq $MPP_INDEX 256 9999' &
-    mpp-consume "$m" >out
+    mpp-produce "$m" "${patience[@]}" --all -- sh -c 'seq $MPP_INDEX 256 9999' &
+    mpp-consume "$m" "${patience[@]}" >out
     wait $!
     same <(sort -n out) <(seq 0 9999)
     m=$(mpp-create -c 256 -r 64K)
-    seq 0 9999 | mpp-produce "$m" &
-    mpp-consume "$m" --all -- sh -c 'cat >out.$MPP_INDEX'
+    seq 0 9999 | mpp-produce "$m" "${patience[@]}" &
+    mpp-consume "$m" "${patience[@]}" --all -- sh -c 'cat >out.$MPP_INDEX'
     wait $!
     for j in 0 1 100 255; do same out.$j <(seq $j 256 9999); done
     same <(sort -n out.*) <(seq 0 9999)

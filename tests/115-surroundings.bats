@@ -8,7 +8,7 @@ waiting_pair() { # MESH
     exec {both}<>reader
     mpp-consume "$1" >reader 2>c.err {both}>&- &
     c=$!
-    mpp-produce "$1" -- seq "$(scaled 300000)" 2>p.err {both}>&- &
+    mpp-produce "$1" -- seq 300000 2>p.err {both}>&- &
     p=$!
     exec {reads}<reader {both}>&-
     wait_for doing 1 "writing its output" "$1"
@@ -25,7 +25,7 @@ may_unshare() { # OPTION...
     rm -r "$TMPDIR/mpp_$m"
     cat <&"$reads" >out
     all_well $p $c
-    same out <(seq "$(scaled 300000)")
+    same out <(seq 300000)
 }
 
 @test "--remove ends those who sleep, also without their directory" {
@@ -58,9 +58,9 @@ may_unshare() { # OPTION...
     unshare -m bash -c 'mount -t tmpfs tmpfs "$1/sockets" && exec mpp-consume "$2"' - "$T" "$m" >out &
     c=$!
     wait_for attached 1 "$m"
-    mpp-produce "$m" -- seq "$(scaled 300000)"
+    mpp-produce "$m" -- seq 300000
     all_well $c
-    same out <(seq "$(scaled 300000)")
+    same out <(seq 300000)
 }
 
 @test "whatever the umask is, its owner can use a mesh" {
@@ -127,8 +127,7 @@ may_unshare() { # OPTION...
 }
 
 @test "where a sandbox refuses pidfd_open(2), the death of a peer is learnt all the same" {
-    command -v strace >/dev/null || skip "no strace"
-    strace -o /dev/null true 2>/dev/null || skip "strace may not trace"
+    needs_strace
     m=$(mpp-create -r 64K)
     mkfifo in
     mpp-produce "$m" <in 2>p.err &

@@ -249,10 +249,10 @@ idle() {
     m=$(mpp-create -r 64K)
     mpp-produce "$m" -- seq 3000000 &
     p=$!
-    mpp-consume "$m" >out &
+    mpp-consume "$m" >more &
     c=$!
-    wait_for test -s out
+    wait_for test -s more
     rm "/dev/shm/mpp_$m"
     all_well $p $c
-    same out <(seq 3000000)
+    same more <(seq 3000000)
 }
