@@ -420,8 +420,9 @@ enum { MPP_PRODUCER_ANY = -1 };
 mpp_outcome mpp_next(mpp_consumer *c, unsigned stream, int producer, mpp_batch *batch);
 /* Give a batch of mpp_next() back, once: it is cleared, and what is released twice is MPP_ERROR with errno EINVAL. */
 mpp_outcome mpp_release(mpp_consumer *c, mpp_batch *batch);
-/* Of a bounded stream that has a lane to itself, when mpp_next() has said MPP_CLOSED: did nobody get a record in this run?  Known to consumer 0,
- * whom producers tell last that it has ended, until the next run begins; false for the others, and after that. */
+/* Of a bounded stream that has a lane to itself, when mpp_next() has said MPP_CLOSED: did nobody get a record in this
+ * run?  Known to consumer 0, whom producers tell last that it has ended, until the next run begins; false for the
+ * others, and after that. */
 bool mpp_run_empty(const mpp_consumer *c, unsigned stream);
 /* Enough of this run: upstream drops what was meant for us, and stops when every consumer has cancelled. */
 mpp_outcome mpp_cancel(mpp_consumer *c, unsigned stream);

@@ -111,7 +111,6 @@ mpp-consume $m -n -1
 mpp-consume $m -s nosuch
 mpp-consume $m --ok-status 0- -- true
 mpp-consume $m --timeout 5y
-mpp-consume $m -o out -- cat
 mpp-stat --bogus
 mpp-stat $m extra
 mpp-stat $m -o bogus

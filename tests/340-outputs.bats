@@ -147,13 +147,142 @@ of its own"
     same <(sort -n out) <(seq 2000)
 }
 
+# ---- names ---------------------------------------------------------------------------------------------
+
+# What is in the directory but for what the tests put there.
+files() {
+    find . -maxdepth 1 -type f ! -name '*.err' ! -name meshes -printf '%f\n' | sort
+}
+
+@test "an output has its name when it is whole, and not before; what was there stays till then" {
+    mkfifo gate
+    echo old >out
+    chmod 640 out
+    ln -s out link
+    m=$(mpp-create)
+    mpp-produce "$m" -- sh -c 'seq 3; cat gate' & track
+    mpp-consume "$m" -o link & track
+    wait_for doing 1 "waiting for data" "$m"
+    wait_for doing 1 "reading its input" "$m"
+    same out <(echo old)
+    assert_equal "$(files)" out
+    echo end >gate
+    all_done
+    same out <(seq 3; echo end)
+    assert_equal "$(stat -c '%a %N' out link | tr '\n' ' ')" "640 'out' 777 'link' -> 'out' "
+    # New ones, also behind a link to nothing, have the mode that the umask says.
+    ln -s new dangling
+    umask 027
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 3 & track
+    mpp-consume "$m" -o dangling
+    all_done
+    same new <(seq 3)
+    assert_equal "$(stat -c %a new)" 640
+}
+
+@test "when anything fails, what was there stays, and nothing else is left" {
+    echo old >out
+    for keep in "" --keep-partial; do
+        m=$(mpp-create)
+        mpp-produce "$m" -- sh -c 'seq 3; exit 7' 2>p.err &
+        p=$!
+        # shellcheck disable=SC2086 # nothing, or an option
+        run -3 mpp-consume "$m" $keep -o out
+        exits 7 $p
+        same out <(echo old)
+        [[ $keep ]] || assert_equal "$(files)" out
+        m=$(mpp-create)
+        mpp-produce "$m" -- seq 3 2>p.err &
+        p=$!
+        # shellcheck disable=SC2086 # nothing, or an option
+        run -9 mpp-consume "$m" $keep -o new -- sh -c 'cat; exit 9'
+        wait $p || [[ $? == 3 ]] # its records all found room, or not
+        [[ $keep ]] || assert_equal "$(files)" out
+        # Killed: the file has no name yet, or one that says so.
+        m=$(mpp-create)
+        mpp-produce "$m" -- sh -c 'seq 3; exec sleep 1000' 2>p.err &
+        p=$!
+        # shellcheck disable=SC2086 # nothing, or an option
+        mpp-consume "$m" $keep -o killed &
+        c=$!
+        wait_for doing 1 "waiting for data" "$m"
+        wait_for doing 1 "reading its input" "$m"
+        kill -KILL $c
+        exits 137 $c 2>/dev/null
+        exits 4 $p
+        [[ $keep ]] || assert_equal "$(files)" out
+    done
+    assert_equal "$(files | tr '\n' ' ')" "killed.part new.part out out.part "
+    for part in *.part; do same "$part" <(seq 3); done
+    # A disk that is full.
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 100000 2>p.err &
+    p=$!
+    run -1 bash -c 'ulimit -f 100; exec mpp-consume "$0" -o out' "$m"
+    exits 3 $p
+    same out <(echo old)
+}
+
+@test "a file that can only be written where it is: it is a mount, or its directory is not ours to change" {
+    unshare -rm true 2>/dev/null || skip "no namespaces here"
+    echo something longer >mounted
+    touch target
+    unshare -rm bash -c 'mount --bind mounted target
+        m=$(mpp-create)
+        mpp-produce $m -- seq 3 & mpp-consume $m -o target && wait $!'
+    same mounted <(seq 3)
+    is_empty target
+    [[ $UID == 0 ]] || skip "only root can be another user"
+    mkdir -m 755 theirs
+    echo something longer >theirs/out
+    chmod 666 theirs/out
+    chmod 711 . && chmod 777 s
+    setpriv --reuid=65534 --regid=65534 --clear-groups bash -c 'm=$(mpp-create)
+        mpp-produce $m -- seq 4 & mpp-consume $m -o theirs/out && wait $!'
+    same theirs/out <(seq 4)
+}
+
+@test "-o with a COMMAND is its standard output, and % is whose it is" {
+    m=$(mpp-create -c 3)
+    mpp-produce "$m" -- seq 9 & track
+    mpp-consume "$m" --all -o 'out.%' -- sed 's/^/x/'
+    all_done
+    same out.1 <(printf 'x%s\n' 2 5 8)
+    assert_equal "$(files | tr '\n' ' ')" "out.0 out.1 out.2 "
+    m=$(mpp-create -c 2 -s a -s b)
+    mpp-produce "$m" -s 'a=|seq 4' -s 'b=|seq 5 8' & track
+    mpp-consume "$m" --all -s a=a.% -s 'b=50%%.%'
+    all_done
+    same a.1 <(printf '%s\n' 2 4)
+    same '50%.0' <(printf '%s\n' 5 7)
+    # A FIFO, and a command that is never started.
+    mkfifo fifo
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 3 & track
+    mpp-consume "$m" -o fifo -- sed 's/^/y/' & track
+    same <(cat fifo) <(printf 'y%s\n' 1 2 3)
+    all_done
+    m=$(mpp-create -c 2)
+    mpp-produce "$m" -- echo only & track
+    echo old >lazy.1
+    mpp-consume "$m" --all --lazy -o 'lazy.%' -- cat
+    all_done
+    same lazy.0 <(echo only)
+    is_empty lazy.1
+    m=$(mpp-create -c 2)
+    run -2 mpp-consume "$m" --all -o out -- cat
+    assert_output --partial "2 processes would write the same 'out'; write --output FILE.%"
+    mpp-create --remove "$m"
+}
+
 @test "--sequential when the mesh fails before the last stream was asked for" {
     m=$(mpp-create -s a -s b -s c)
     mpp-produce "$m" -s 'a=|echo one; exit 7' -s 'b=|seq 3' -s 'c=|seq 3' 2>p.err &
     p=$!
-    run -3 finishes_within "$(patient 10)" mpp-consume "$m" --sequential -s a=a -s b=b -s c=c
+    run -3 finishes_within "$(patient 10)" mpp-consume "$m" --sequential --keep-partial -s a=a -s b=b -s c=c
     exits 7 $p
-    assert_equal "$(<a)" one
+    assert_equal "$(<a.part)" one
 }
 
 @test "standard error is a full pipe: nobody waits for it for long, and SIGTERM ends the waiting" {

@@ -142,6 +142,21 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
     job_is_gone
 }
 
+@test "-o gives each copy a file of its own" {
+    seq 30000 >in
+    run_job -j 3 -k 1 -o 'out.%' in -- sh -c 'echo "$MPP_INDEX"; cat'
+    for i in 0 1 2; do assert_equal "$(head -n 1 out.$i)" $i; done
+    same <(tail -q -n +2 out.? | sort -n) in
+    echo old >out.0
+    run -3 mpp-run -j 1 -o 'out.%' in -- sh -c 'cat; exit 1'
+    same out.0 <(echo old)
+    run -2 mpp-run -j 2 -o out in -- cat
+    assert_output --partial "--output 'out': 2 copies would write the same FILE; write 'out.%'"
+    run -2 mpp-run -j 2 -o out.% --tag in -- cat
+    assert_output --partial "nothing is gathered that --tag could be about"
+    job_is_gone
+}
+
 @test "whatever of a job fails is its exit status, with its cause" {
     seq 100000 >in
     job_fails 3 "consumer [0-2] .*: 'sh -c cat; exit 7' exited with status 7" -j 3 in -- sh -c 'cat; exit 7'
@@ -174,6 +189,7 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
         sig=$((round % 2 ? 9 : 15))
         yes | mpp-run -j 2 -- sh -c 'sleep 0.01; cat' >got 2>err &
         job=$!
+        until [[ $(readlink /proc/$job/exe) == */mpp-* ]]; do pause 0.001; done # until then it is this shell
         printf -v moment '0.%03d' $((RANDOM % 200))
         pause "$moment"
         kill -$sig $job

@@ -31,7 +31,8 @@ typedef enum command_pipe {
 enum { COMMAND_STDIN_OURS = -1, COMMAND_STDIN_NULL = -2 };
 
 typedef struct command {
-    int input; /* set before the spawn: its stdin, a descriptor or one of the two above */
+    int input;  /* set before the spawn: its stdin, a descriptor or one of the two above ... */
+    int output; /* ... and the stdout of a COMMAND_WRITE, a descriptor, -1: ours */
     /* The same: what its guard does when we were killed, once its group is; NULL: nothing.  Of a process without other
      * threads, whose standard error and descriptors are closed by then. */
     void (*orphaned)(void *arg);
@@ -56,7 +57,7 @@ typedef struct command {
 
 #define COMMAND_INIT                                                                                                   \
     {                                                                                                                  \
-        .input = COMMAND_STDIN_OURS, .fd = -1, .report = -1                                                            \
+        .input = COMMAND_STDIN_OURS, .output = -1, .fd = -1, .report = -1                                              \
     }
 
 /* Is there a reason to look at it: a SIGCHLD since we did so last, a time that is over?  Costs nothing. */

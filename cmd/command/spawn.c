@@ -19,7 +19,8 @@ typedef struct start {
     char *const *argv;
     char **env;
     command_pipe which;
-    int input;    /* as command.input */
+    int input;    /* as command.input ... */
+    int output;   /* ... and output */
     int ours;     /* our end of the pipe, -1: there is none ... */
     int theirs;   /* ... and theirs */
     int report;   /* takes the errno of what failed before exec; closed by exec */
@@ -57,6 +58,8 @@ static int give_descriptors(const start *s)
     int given = s->which == COMMAND_WRITE ? give(s->theirs, STDIN_FILENO) : give_input(s->input);
     if (given >= 0 && s->which == COMMAND_READ)
         given = give(s->theirs, STDOUT_FILENO);
+    else if (given >= 0 && s->output >= 0)
+        given = give(s->output, STDOUT_FILENO);
     io_inherit(STDIN_FILENO);
     io_inherit(STDOUT_FILENO);
     return given;
@@ -209,6 +212,7 @@ static int spawn(command *c, start *s, const char *text, int name_len, mpp_error
         return io_error(err, saved, "cannot start '%s'", s->argv[0]);
     }
     *c = (command){.input = c->input,
+                   .output = c->output,
                    .orphaned = c->orphaned,
                    .arg = c->arg,
                    .fd = s->ours,
@@ -229,6 +233,7 @@ static int spawn_with(command *c, char *const argv[], command_pipe which, const 
                .env = environment(env),
                .which = which,
                .input = c->input,
+               .output = c->output,
                .orphaned = c->orphaned,
                .arg = c->arg};
     if (!s.env)

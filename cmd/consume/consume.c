@@ -46,9 +46,27 @@ static void start_lines(job *j)
     }
 }
 
+/* Every output is open, and nobody else writes it: commands are given theirs, and started.  false: something of all
+ * this is still under way. */
+static bool open_outputs(job *j)
+{
+    bool ready = true;
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        ready &= j->sinks[i].state != SINK_OPENING;
+    if (!ready || j->settled)
+        return ready;
+    j->settled = true;
+    sink_settle(j->sinks, j->n_sinks);
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        if (j->sinks[i].state == SINK_IDLE && !j->asked.lazy) {
+            line_start_command(j, &j->sinks[i]);
+            ready = false;
+        }
+    return ready;
+}
+
 static void begin_asking(job *j)
 {
-    sink_settle(j->sinks, j->n_sinks);
     for (unsigned i = 0; i < j->n_sinks; i++)
         sink_check(&j->sinks[i], &j->who.ok); /* for one that is closed by now nothing is asked */
     look_at_sinks(j);
@@ -80,13 +98,11 @@ static bool ask_when_ready(job *j)
         return true;
     if (j->who.barrier)
         ready = mpp_barrier(NULL, j->who.consumer) != MPP_WOULD_BLOCK;
-    for (unsigned i = 0; i < j->n_sinks; i++)
-        ready &= j->sinks[i].state != SINK_OPENING;
-    if (ready)
+    if (open_outputs(j) && ready)
         begin_asking(j);
     else
         give_up_in_time(j);
-    return ready;
+    return j->asking;
 }
 
 static bool all_ended(const job *j)
@@ -243,9 +259,26 @@ bool consume_any_gone(const job *j)
     return false;
 }
 
+/* What was written is whole, and may have its name. */
+static void name_outputs(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        sink_name(&j->sinks[i]);
+    for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++) {
+        while (!sink_named(&j->sinks[i]) && !take_final_cause(j)) {
+            wait_for_something(j, MPP_WRITING_OUTPUT);
+            hear_signal(j);
+        }
+        if (j->sinks[i].state == SINK_BROKEN)
+            participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
+    }
+}
+
 void consume_finish_sinks(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++)
         if (j->sinks[i].pump || !consume_any_gone(j))
             finish_sink(j, &j->sinks[i]);
+    if (!j->who.failed && !consume_any_gone(j))
+        name_outputs(j);
 }

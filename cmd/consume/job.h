@@ -11,7 +11,7 @@
 
 typedef struct request {
     participant *who;
-    bool tag, sequential, merge, stable, lazy, strict, fail_on_lag;
+    bool tag, sequential, merge, stable, lazy, strict, fail_on_lag, keep_partial;
     const char *output;
     uint64_t max_records; /* UINT64_MAX: all */
 } request;
@@ -42,7 +42,8 @@ typedef struct job {
     line *lines; /* one for each of who.streams */
     sink *sinks;
     unsigned n_sinks;
-    bool asking;        /* every output is open */
+    bool settled;       /* every output is open ... */
+    bool asking;        /* ... and every command runs */
     int64_t give_up_at; /* the mesh has failed before; 0: it has not */
     bool counting;
 } job;

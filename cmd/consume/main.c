@@ -45,6 +45,9 @@ static void take_option(void *arg, const cli_option *option, const char *value)
     case OPT_LAZY:
         r->lazy = true;
         break;
+    case OPT_KEEP_PARTIAL:
+        r->keep_partial = true;
+        break;
     case OPT_FAIL_ON_LAG:
         r->fail_on_lag = true;
         break;
@@ -58,17 +61,56 @@ static void take_option(void *arg, const cli_option *option, const char *value)
 
 /* ---- beginning ---------------------------------------------------------------------------------- */
 
+/* Are the names of FILEs different for each consumer? */
+static bool names_index(const char *name)
+{
+    for (; *name; name++)
+        if (*name == '%' && *++name != '%')
+            return true;
+    return false;
+}
+
+/* % is our index, and %% a percent sign; to be freed. */
+static char *file_name(const char *name, int index)
+{
+    char *text;
+    size_t size;
+    FILE *out = cli_must(open_memstream(&text, &size));
+    for (; *name; name++)
+        if (*name != '%')
+            fputc(*name, out);
+        else if (name[1] == '%')
+            fputc(*name++, out);
+        else
+            fprintf(out, "%d", index);
+    fclose(out);
+    return cli_must(text);
+}
+
+/* What overwrites may have been read at any time, and says so by being there. */
+static bool overwrites(const participant *w, const named_stream *s)
+{
+    bool any = false;
+    for (unsigned i = 0; i < w->n_streams; i++)
+        any |= (&w->streams[i] == s || (!s->other && !w->streams[i].other)) &&
+               mpp_mesh_stream(w->mesh, w->streams[i].number)->buffer != MPP_BOUNDED;
+    return any;
+}
+
 static int open_sink(const job *j, const named_stream *s, sink *out, mpp_error *err)
 {
-    const cli_rest *rest = &j->who.rest;
-    const char *shell = s->other && s->other[0] == '|' ? s->other + 1 : NULL;
-    if (shell || (!s->other && rest->command)) {
-        sink_open_command(out, shell ? NULL : rest->command, shell);
-        return 0;
-    }
-    if (s->other)
-        return sink_open_file(out, s->other, err);
-    return j->asked.output ? sink_open_file(out, j->asked.output, err) : sink_open_stdout(out, err);
+    const participant *w = &j->who;
+    const char *shell = s->other && s->other[0] == '|' ? s->other + 1 : NULL,
+               *file = s->other ? s->other : j->asked.output;
+    char *const *argv = s->other ? NULL : w->rest.command;
+    if (file && !shell &&
+        sink_open_file(out, file_name(file, w->index), overwrites(w, s), j->asked.keep_partial, err) < 0)
+        return -1;
+    if (shell || argv)
+        sink_open_command(out, argv, shell);
+    else if (!file)
+        return sink_open_stdout(out, err);
+    return 0;
 }
 
 /* Outputs are opened, and commands started, when we are attached, so that they know their index; a failure of one is a
@@ -146,8 +188,6 @@ static void check_request(const job *j)
     bool shared = false, ring = false, commands = w->rest.command != NULL;
     if (w->rest.n > 1)
         cli_usage("one MESH only, and '%s' is too many; a command stands behind --", w->rest.operands[1]);
-    if (w->rest.command && j->asked.output)
-        cli_usage("the records go to --output or to a COMMAND, not to both");
     for (unsigned i = 0; i < w->n_streams; i++) {
         shared |= !w->streams[i].other;
         const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
@@ -172,12 +212,15 @@ static void check_request(const job *j)
     if (!shared && j->asked.output)
         cli_usage("every --stream has a target of its own: nothing is left for --output");
     for (unsigned i = 0; i < w->n_streams; i++)
-        if (w->all && w->of > 1 && w->streams[i].other && w->streams[i].other[0] != '|')
-            cli_usage("--all: %u processes would write the same '%s'; write --stream %s='|cat > FILE.$MPP_INDEX'",
-                      w->of, w->streams[i].other, w->streams[i].name);
-    if (w->all && w->of > 1 && !w->rest.command && shared)
-        cli_usage("--all: %u processes would mix their records in one output; give each a COMMAND, as in -- sh -c "
-                  "'cat > out.$MPP_INDEX'",
+        if (w->all && w->of > 1 && w->streams[i].other && w->streams[i].other[0] != '|' &&
+            !names_index(w->streams[i].other))
+            cli_usage("--all: %u processes would write the same '%s'; write --stream %s=FILE.%%", w->of,
+                      w->streams[i].other, w->streams[i].name);
+    if (w->all && w->of > 1 && shared && j->asked.output && !names_index(j->asked.output))
+        cli_usage("--all: %u processes would write the same '%s'; write --output FILE.%%", w->of, j->asked.output);
+    if (w->all && w->of > 1 && shared && !w->rest.command && !j->asked.output)
+        cli_usage("--all: %u processes would mix their records in one output; give each its own with --output FILE.%%, "
+                  "or a COMMAND",
                   w->of);
 }
 

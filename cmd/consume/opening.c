@@ -38,10 +38,31 @@ static int take_file(opening *o)
     return o->contended ? 0 : ftruncate(o->out.fd, 0);
 }
 
+/* false: it is to be opened where it is, or (failure) not at all. */
+static bool open_new(opening *o)
+{
+    if (!o->name || o->in_place)
+        return false;
+    o->file = outfile_make(o->name, o->keep_partial);
+    if (!o->file) {
+        o->failure = errno;
+        return false;
+    }
+    o->device = o->file->device;
+    o->inode = o->file->inode;
+    o->contended = o->file->fd < 0;
+    if (!o->contended &&
+        ((o->out.fd = fcntl(o->file->fd, F_DUPFD_CLOEXEC, 0)) < 0 || io_open(&o->out, o->out.fd, IO_WRITE) < 0))
+        o->failure = errno;
+    return true;
+}
+
 static void open_it(const errand *self, void *arg)
 {
     opening *o = arg;
     (void)self;
+    if (open_new(o) || o->failure)
+        return;
     const int fd = o->name ? open_output(o) : STDOUT_FILENO;
     if (fd < 0 || io_open(&o->out, fd, IO_WRITE) < 0 || (o->name && take_file(o) < 0))
         o->failure = errno;
@@ -52,14 +73,16 @@ static void opening_free(void *arg)
     opening *o = arg;
     if (o->out.fd > STDERR_FILENO)
         close(o->out.fd);
+    outfile_free(o->file);
     free(o->name);
     free(o);
 }
 
-errand *opening_begin(const char *name, opening **made)
+errand *opening_begin(const char *name, bool in_place, bool keep_partial, opening **made)
 {
     opening *o = malloc(sizeof *o);
-    if (!o || (*o = (opening){.out = IO_INIT}, name && !(o->name = strdup(name)))) {
+    if (!o || (*o = (opening){.out = IO_INIT, .in_place = in_place, .keep_partial = keep_partial},
+               name && !(o->name = strdup(name)))) {
         free(o);
         errno = ENOMEM;
         return NULL;

@@ -3,8 +3,10 @@
 #include "consume/sink.h"
 
 #include "command/spawn.h"
+#include "common/message.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -36,9 +38,9 @@ static void break_sink(sink *s, int status, const mpp_error *err)
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
-static int begin_opening(sink *s, const char *name, mpp_error *err)
+static int begin_opening(sink *s, const char *name, bool in_place, bool keep_partial, mpp_error *err)
 {
-    s->errand = opening_begin(name, &s->opening);
+    s->errand = opening_begin(name, in_place, keep_partial, &s->opening);
     if (!s->errand)
         return io_error(err, errno, "cannot open %s", s->name);
     s->state = SINK_OPENING;
@@ -61,6 +63,17 @@ static int take_over(sink *s, io *out)
     return 0;
 }
 
+/* A command is given it; else it is ours to write. */
+static int open_to(sink *s, io *out)
+{
+    if (!s->argv && !s->shell)
+        return take_over(s, out);
+    s->command.output = out->fd;
+    s->state = SINK_IDLE;
+    out->fd = -1;
+    return 0;
+}
+
 static void look_at_opening(sink *s)
 {
     opening *o = s->opening;
@@ -71,7 +84,9 @@ static void look_at_opening(sink *s)
     s->device = o->device;
     s->inode = o->inode;
     s->contended = o->contended;
-    if (o->failure || take_over(s, &o->out) < 0) {
+    s->file = o->file;
+    o->file = NULL;
+    if (o->failure || open_to(s, &o->out) < 0) {
         io_error(&err, o->failure ? o->failure : errno, o->name ? "cannot write '%s'" : "cannot write to %s", s->name);
         break_sink(s, MPP_S_ERROR, &err);
     }
@@ -82,16 +97,17 @@ int sink_open_stdout(sink *s, mpp_error *err)
 {
     init_sink(s, "standard output");
     if (io_type(STDOUT_FILENO) == S_IFREG)
-        return begin_opening(s, NULL, err);
+        return begin_opening(s, NULL, true, false, err);
     if (io_open(&s->out, STDOUT_FILENO, IO_WRITE) < 0 || take_over(s, &(io){s->out.fd, s->out.kind}) < 0)
         return io_error(err, errno, "standard output");
     return 0;
 }
 
-int sink_open_file(sink *s, const char *name, mpp_error *err)
+int sink_open_file(sink *s, char *name, bool in_place, bool keep_partial, mpp_error *err)
 {
     init_sink(s, name);
-    return begin_opening(s, name, err);
+    s->file_name = name;
+    return begin_opening(s, name, in_place, keep_partial, err);
 }
 
 bool sink_unread(const sink *s)
@@ -99,19 +115,32 @@ bool sink_unread(const sink *s)
     return s->state == SINK_OPENING && s->opening && atomic_load(&s->opening->unread);
 }
 
-static bool shared(const sink *sinks, unsigned n, const sink *s)
+/* Another of ours that has the same file open. */
+static sink *owner_of(sink *sinks, unsigned n, const sink *s)
 {
     for (unsigned i = 0; i < n; i++)
         if (!sinks[i].contended && sinks[i].inode == s->inode && sinks[i].device == s->device)
-            return true;
-    return false;
+            return &sinks[i];
+    return NULL;
+}
+
+/* Where the file has no name yet, ours is the one that the owner has.  0, or -1 with errno. */
+static int share(sink *s, const sink *owner)
+{
+    if (!owner->file)
+        return 0;
+    io out = {fcntl(owner->file->fd, F_DUPFD_CLOEXEC, 0), owner->pump ? IO_SLEEPS : IO_NEVER_BLOCKS};
+    return out.fd < 0 ? -1 : take_over(s, &out);
 }
 
 void sink_settle(sink *sinks, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         mpp_error err;
-        if (sinks[i].state != SINK_OPEN || !sinks[i].contended || shared(sinks, n, &sinks[i]))
+        sink *s = &sinks[i], *owner;
+        if ((s->state != SINK_OPEN && s->state != SINK_IDLE) || !s->contended)
+            continue;
+        if (s->state == SINK_OPEN && (owner = owner_of(sinks, n, s)) && share(s, owner) == 0)
             continue;
         io_error(&err, 0, "'%s' is being written by another process; each needs an output of its own", sinks[i].name);
         break_sink(&sinks[i], MPP_S_ERROR, &err);
@@ -120,18 +149,24 @@ void sink_settle(sink *sinks, unsigned n)
 
 void sink_open_command(sink *s, char *const *argv, const char *shell)
 {
-    init_sink(s, argv ? argv[0] : shell);
+    if (!s->errand) {
+        init_sink(s, argv ? argv[0] : shell);
+        s->state = SINK_IDLE;
+    }
     s->argv = argv;
     s->shell = shell;
-    s->state = SINK_IDLE;
 }
 
 int sink_start(sink *s, mpp_error *err)
 {
     int spawned = s->argv ? command_spawn(&s->command, s->argv, COMMAND_WRITE, NULL, err)
                           : command_shell(&s->command, s->shell, COMMAND_WRITE, NULL, err);
+    if (s->command.output >= 0)
+        close(s->command.output);
+    s->command.output = -1;
     if (spawned < 0)
         return -1;
+    s->name = s->argv ? s->argv[0] : s->shell;
     s->has_command = true;
     s->state = SINK_OPENING; /* until it is executed: nothing is asked for on behalf of one that cannot be */
     s->out = (io){s->command.fd, IO_NEVER_BLOCKS}; /* non-blocking, and ours alone */
@@ -154,6 +189,8 @@ unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED])
         if (s->pump)
             set[n++] = (struct pollfd){.fd = pump_fd(s->pump), .events = full ? POLLOUT : 0};
     }
+    if (s->naming)
+        set[n++] = (struct pollfd){.fd = errand_fd(s->naming), .events = POLLIN};
     if (s->pump && s->state == SINK_OPEN)
         set[n++] = (struct pollfd){.fd = pump_news(s->pump), .events = POLLIN};
     return n;
@@ -345,15 +382,95 @@ bool sink_finish(sink *s, const ok_list *ok)
         return false;
     if (io_close(&s->out) < 0 && s->state == SINK_OPEN)
         break_by_write(s, errno);
-    sink_free(s);
     return true;
+}
+
+/* ---- a name for it ------------------------------------------------------------------------------- */
+
+/* What the errand does, and how that went. */
+typedef struct naming {
+    outfile *file;
+    int failure; /* errno, 0: it has its name */
+} naming;
+
+static void name_it(const errand *self, void *arg)
+{
+    naming *n = arg;
+    (void)self;
+    n->failure = outfile_name(n->file) < 0 ? errno : 0;
+}
+
+static void drop_it(const errand *self, void *arg)
+{
+    naming *n = arg;
+    (void)self;
+    outfile_free(n->file);
+    n->file = NULL;
+}
+
+static void naming_free(void *arg)
+{
+    naming *n = arg;
+    outfile_free(n->file);
+    free(n);
+}
+
+/* The file is the errand's from here on.  NULL with errno. */
+static errand *begin_naming(sink *s, void (*run)(const errand *self, void *arg))
+{
+    naming *n = malloc(sizeof *n);
+    if (!n)
+        return NULL;
+    *n = (naming){.file = s->file};
+    errand *e = errand_begin(run, naming_free, n);
+    if (!e) {
+        free(n);
+        return NULL;
+    }
+    s->file = NULL;
+    s->named = n;
+    return e;
+}
+
+void sink_name(sink *s)
+{
+    if (s->file && !s->contended && !(s->naming = begin_naming(s, name_it)))
+        break_by_write(s, errno);
+}
+
+bool sink_named(sink *s)
+{
+    mpp_error err;
+    if (!s->naming || !errand_done(s->naming))
+        return !s->naming;
+    if (s->named->failure) {
+        io_error(&err, s->named->failure, "cannot give '%s' its name", s->named->file->path);
+        break_sink(s, MPP_S_ERROR, &err);
+    }
+    errand_end(&s->naming);
+    return true;
+}
+
+/* One that has its name, or is to have none. */
+static void drop_file(sink *s)
+{
+    errand *e = s->file ? begin_naming(s, drop_it) : NULL;
+    if (e)
+        message_await(e);
+    errand_end(&e);
 }
 
 void sink_free(sink *s)
 {
+    drop_file(s);
+    if (s->command.output >= 0)
+        close(s->command.output);
+    errand_end(&s->naming);
     errand_end(&s->errand);
     pump_close(&s->pump);
+    free(s->file_name);
     free(s->staged);
+    s->file_name = NULL;
     s->staged = NULL;
     s->staged_at = s->staged_have = s->staged_size = 0;
 }

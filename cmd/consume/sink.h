@@ -23,6 +23,7 @@ typedef enum sink_state {
 
 typedef struct sink {
     const char *name; /* for messages: "standard output", a file, a command */
+    char *file_name;  /* ours, or NULL */
     errand *errand;   /* opens it; NULL: it is open, or was given up */
     opening *opening;
     dev_t device; /* which file it is ... */
@@ -32,9 +33,12 @@ typedef struct sink {
     pump *pump;     /* behind it, or NULL */
     int reader;     /* whoever reads our output has gone when this says so; -1: nobody reads it */
     char *const *argv;
-    const char *shell; /* what the command is, in one way or the other */
-    command command;   /* pid 0: none */
-    bool has_command;  /* it was started */
+    const char *shell;    /* what the command is, in one way or the other */
+    outfile *file;        /* that we, or the command, write, without a name yet; or NULL */
+    errand *naming;       /* is giving it its name ... */
+    struct naming *named; /* ... and this is how that went */
+    command command;      /* pid 0: none */
+    bool has_command;     /* it was started */
     sink_state state;
     mpp_error error;
     int status; /* exit status that goes with error */
@@ -46,9 +50,12 @@ typedef struct sink {
 } sink;
 
 int sink_open_stdout(sink *s, mpp_error *err);
-/* It is opened, locked and truncated by an errand.  Several of one name, or of one file, append to it together. */
-int sink_open_file(sink *s, const char *name, mpp_error *err);
-/* argv, or a shell command, which sink_start() starts. */
+/* Takes the name.  An errand opens it.  A regular file gets its name when it is whole, but for in_place, and until
+ * then, with keep_partial, one that says that it is not.  Several of one name, or of one file, append to it
+ * together. */
+int sink_open_file(sink *s, char *name, bool in_place, bool keep_partial, mpp_error *err);
+/* argv, or a shell command, which sink_start() starts.  Of a sink that was opened as a file, that is the command's
+ * output. */
 void sink_open_command(sink *s, char *const *argv, const char *shell);
 /* Of one that is SINK_IDLE; it may have bytes to write by now.  -1 with *err.  That it cannot be executed is seen by
  * sink_check(): status 126 or 127. */
@@ -63,7 +70,7 @@ void sink_settle(sink *sinks, unsigned n);
 
 /* What to wait for, at most SINK_WATCHED descriptors: how many.  The first is the output where it does not take what
  * there is to write, and -1 where it cannot be polled. */
-enum { SINK_WATCHED = 3 };
+enum { SINK_WATCHED = 4 };
 unsigned sink_watch(const sink *s, struct pollfd set[SINK_WATCHED]);
 
 /* Bytes to write: lent ones stay where they are until sink_empty(). */
@@ -88,6 +95,10 @@ void sink_end(sink *s);
 /* Everything was written: close it.  true: done (error is set when the last bytes were lost or the command failed);
  * false: its command still runs, or its pump does. */
 bool sink_finish(sink *s, const ok_list *ok);
+/* All was written, and everybody is content: begin to give the file its name.  Then sink_named() says when that is
+ * done, and sets the error where it has failed. */
+void sink_name(sink *s);
+bool sink_named(sink *s);
 /* It failed upstream: the command gets SIGTERM while its stdin is still open; then as command_close(). */
 void sink_abort(sink *s);
 /* Free what it holds; an errand or a pump that is not through is abandoned. */

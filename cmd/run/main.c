@@ -1,7 +1,7 @@
 /* mpp-run - deal records to copies of a command, and gather what they print
  *
- * It is short for the other commands, which it becomes: a mesh from which the copies get their records, and in its scope
- * another one, to which they give what they print.  What fails is theirs to tell, and so is the exit status. */
+ * It is short for the other commands, which it becomes: a mesh from which the copies get their records, and in its
+ * scope another one, to which they give what they print.  What fails is theirs to tell, and so is the exit status. */
 #define CLI_OPTIONS "run/mpp-run.opt"
 #include "common/cli.h"
 #include "common/io.h"
@@ -49,6 +49,9 @@ static void take_option(void *arg, const cli_option *option, const char *value)
         s->dealt = true;
         script_add(&s->deal, option, value);
         break;
+    case OPT_OUTPUT:
+        s->output = value;
+        break;
     case OPT_MERGE:
         s->merge = true;
         s->merge_key = value;
@@ -73,6 +76,16 @@ static void take_option(void *arg, const cli_option *option, const char *value)
     default: /* what records are, on both ways */
         script_add(&s->records, option, value);
     }
+}
+
+static void check_output(const script *s)
+{
+    if (s->output && (s->merge || s->print.n))
+        cli_usage("--output gives each copy a FILE of its own: nothing is gathered that --%s could be about",
+                  s->merge ? "merge" : "tag");
+    if (s->output && s->jobs > 1 && !strchr(s->output, '%'))
+        cli_usage("--output '%s': %u copies would write the same FILE; write '%s.%%', where %% is a copy's index",
+                  s->output, s->jobs, s->output);
 }
 
 static unsigned processors(void)
@@ -108,6 +121,7 @@ int main(int argc, char **argv)
     if (!rest.command)
         cli_usage("which COMMAND? it stands behind --");
     s.jobs = s.jobs ? s.jobs : processors();
+    check_output(&s);
     char **words = script_words(&s, &rest);
     if (s.dry) {
         script_print(words);

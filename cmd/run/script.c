@@ -89,23 +89,49 @@ static void print_copies(FILE *out, const script *s, char *const *command)
     fputs(" | mpp-produce $MPP_MESH -i $i &\n    done\n", out);
 }
 
-/* What the inner scope's shell does.  The FILEs are its arguments, as there may be many.  Who reads them comes last, as
- * the shell takes standard input away from what it starts in the background. */
-static char *inner(const script *s, char *const *command, unsigned producers)
+static void print_gather(FILE *out, const script *s, char *const *command)
+{
+    fputs("    mpp-consume $MPP_MESH", out);
+    print_words(out, s->print.at);
+    fputs(s->merge ? " --merge &\n" : " &\n", out);
+    print_copies(out, s, command);
+}
+
+static void print_files(FILE *out, const script *s, char *const *command)
+{
+    fputs("    mpp-consume $MPP_MESH --all --lazy -o", out);
+    print_words(out, (char *[]){(char *)s->output, NULL});
+    print_words(out, s->work.at);
+    fputs(" --", out);
+    print_words(out, command);
+    fputs(" &\n", out);
+}
+
+/* What the scope's shell does.  The FILEs are its arguments, as there may be many.  Who reads them comes last, as the
+ * shell takes standard input away from what it starts in the background. */
+static char *shell_text(const script *s, char *const *command, unsigned producers)
 {
     char *text = NULL;
     size_t size;
     FILE *out = cli_must(open_memstream(&text, &size));
-    fputs("\n    mpp-consume $MPP_MESH", out);
-    print_words(out, s->print.at);
-    fputs(s->merge ? " --merge &\n" : " &\n", out);
-    print_copies(out, s, command);
-    fputs("    mpp-produce $MPP_OUTER", out);
+    fputc('\n', out);
+    (s->output ? print_files : print_gather)(out, s, command);
+    fprintf(out, "    mpp-produce $%s", s->output ? "MPP_MESH" : "MPP_OUTER");
     print_words(out, s->read.at);
     fputs(producers > 1 ? " --all --slice \"$@\"\n" : " \"$@\"\n", out);
     fputs("    wait", out);
     fclose(out);
     return cli_must(text);
+}
+
+/* The mesh to which the copies give what they print. */
+static void add_gather(word_list *w, const script *s)
+{
+    add_all(w, (char *[]){"--", "mpp-create", NULL});
+    add_text(w, "-p%u", s->jobs);
+    if (s->merge_key)
+        add_all(w, (char *[]){"-k", (char *)s->merge_key, NULL});
+    add_all(w, s->records.at);
 }
 
 char **script_words(const script *s, const cli_rest *rest)
@@ -119,14 +145,10 @@ char **script_words(const script *s, const cli_rest *rest)
         add_all(&w, (char *[]){"-P", "any", s->sized ? NULL : "-r", "64K", NULL});
     add_all(&w, s->deal.at);
     add_all(&w, s->records.at);
-    add(&w, "--");
-    add(&w, "mpp-create");
-    add_text(&w, "-p%u", s->jobs);
-    if (s->merge_key)
-        add_all(&w, (char *[]){"-k", (char *)s->merge_key, NULL});
-    add_all(&w, s->records.at);
+    if (!s->output)
+        add_gather(&w, s);
     add_all(&w, (char *[]){"--", "sh", "-c", NULL});
-    char *text = inner(s, rest->command, producers);
+    char *text = shell_text(s, rest->command, producers);
     add(&w, text);
     free(text);
     add(&w, "mpp-run");

@@ -17,6 +17,7 @@ typedef struct script {
     bool dealt;                  /* by a rule that was given; else to whoever has least to do */
     bool sized;                  /* the rings */
     bool dry;                    /* is only to be shown */
+    const char *output;          /* of each copy, a file; NULL: what the copies print is gathered */
     bool merge;                  /* what the copies print, by ... */
     const char *merge_key;       /* NULL: whole records */
     word_list records;           /* options of both meshes */
