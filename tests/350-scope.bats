@@ -161,8 +161,6 @@ has_no_command() {
         pause "$moment"
         kill -KILL $scope
         exits 137 $scope 2>/dev/null
-        # Before it had begun COMMAND there was no guard yet: the next mpp-create finds its mesh.
-        [[ -s meshes ]] || mpp-create --remove "$(mpp-create)"
         nothing_left || fail "round $round, after $moment s"
     done
 }

@@ -249,10 +249,10 @@ idle() {
     m=$(mpp-create -r 64K)
     mpp-produce "$m" -- seq 3000000 &
     p=$!
-    mpp-consume "$m" >more &
+    mpp-consume "$m" >after &
     c=$!
-    wait_for test -s more
+    wait_for test -s after
     rm "/dev/shm/mpp_$m"
     all_well $p $c
-    same more <(seq 3000000)
+    same after <(seq 3000000)
 }

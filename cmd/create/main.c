@@ -235,12 +235,13 @@ static int run(request *r, char *const command[])
 {
     mpp_error error;
     signal(SIGXFSZ, r->on_limit); /* for the command */
-    if (signals_init(tool.name, &error) < 0)
+    guard early;
+    if (signals_init(tool.name, &error) < 0 || scope_begin(&early, &error) < 0)
         cli_die(&error);
     r->mesh.pid = getpid();
     r->mesh.scope = true;
     mpp_mesh *mesh = make_mesh(r);
-    const int status = scope_run(mesh, r->mesh.keep, command);
+    const int status = scope_run(mesh, r->mesh.keep, command, &early);
     mpp_mesh_close(&mesh);
     free(r->streams);
     return status;

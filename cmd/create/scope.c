@@ -9,10 +9,13 @@
 #include "common/signals.h"
 #include "mpp-look.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* From the signal that ends us until we end, whoever is still there; and until those are told once more of the seal who
  * could not be. */
@@ -141,7 +144,24 @@ static void set_environment(const mpp_mesh *mesh)
     setenv("MPP_MESH", mpp_mesh_id(mesh), 1);
 }
 
-int scope_run(mpp_mesh *mesh, bool keep, char *const argv[])
+/* In the guard of scope_begin(): we were killed, maybe before the mesh could be anybody else's.  It is nobody's as soon
+ * as we are gone, which is a moment after our descriptors are closed. */
+static void free_mesh(void *arg)
+{
+    const pid_t *us = arg;
+    struct pollfd gone = {.fd = (int)syscall(SYS_pidfd_open, *us, 0), .events = POLLIN};
+    if (gone.fd >= 0)
+        poll(&gone, 1, GRACE_MS);
+    mpp_mesh_free_tied();
+}
+
+int scope_begin(guard *maker, mpp_error *err)
+{
+    pid_t us = getpid();
+    return guard_start(maker, -1, free_mesh, &us) < 0 ? io_error(err, errno, "cannot guard the mesh") : 0;
+}
+
+int scope_run(mpp_mesh *mesh, bool keep, char *const argv[], guard *maker)
 {
     scope s = {.mesh = mesh, .keep = keep, .command = COMMAND_INIT};
     mpp_error early = {.status = MPP_S_DONE}, late = early, missed = early;
@@ -152,6 +172,7 @@ int scope_run(mpp_mesh *mesh, bool keep, char *const argv[])
         discard(&s);
         cli_die(&s.error);
     }
+    guard_end(maker); /* the command has one */
     await_command(&s);
     if (!s.command.no_terminal)
         mpp_mesh_cause(mesh, &early); /* else what fails from here on follows from how the command ended */
