@@ -29,7 +29,7 @@ typedef struct ok_list {
 
 #define OK_DEFAULT                                                                                                     \
     {                                                                                                                  \
-        .ok = { true }                                                                                                 \
+        {true}, false                                                                                                  \
     } /* 0 alone */
 
 /* Parse "0,1,141".  0, or -1: not a comma-separated list of numbers from 0 to 255; *list is as before. */
