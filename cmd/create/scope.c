@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -131,8 +132,12 @@ static void await_participants(scope *s)
 static void tidy_up(void *arg)
 {
     const scope *s = arg;
-    if (!s->keep)
-        mpp_mesh_discard(s->mesh, NULL);
+    mpp_mesh *own; /* the descriptors of s->mesh are closed here */
+    if (s->keep || mpp_mesh_open(mpp_mesh_id(s->mesh), &own, NULL) < 0)
+        return;
+    mpp_mesh_discard(s->mesh, NULL);
+    if (strcmp(mpp_mesh_directory(own), mpp_mesh_directory(s->mesh)) == 0) /* not another of that name */
+        mpp_mesh_await_left(own, NULL);
 }
 
 /* The mesh of a scope around us would be hidden by ours. */

@@ -9,6 +9,7 @@
 #include "mesh/cause.h"
 #include "mesh/membership.h"
 #include "mesh/mesh.h"
+#include "mesh/sockets.h"
 #include "mpp-look.h"
 #include "shm/layout.h"
 #include "shm/lock.h"
@@ -51,6 +52,7 @@ int mpp_mesh_await_left(mpp_mesh *m, mpp_error *err)
         look_at_left(m, i);
         segment_unlock(m->segment, LAYOUT_LOCK_SLOTS + i);
     }
+    mesh_sockets_tidy(m); /* who was killed on the way out may have left its socket, or the directory */
     return 0;
 }
 

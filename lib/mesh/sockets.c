@@ -53,8 +53,8 @@ static bool is_recorded(const mpp_mesh *m, const struct stat *st)
 int mesh_directory_check(mpp_mesh *m, mpp_error *err)
 {
     struct stat st;
-    if (!m->other_mounts)
-        mesh_directory_make(m); /* if it is gone */
+    if (!m->other_mounts && !segment_nameless(m->segment))
+        mesh_directory_make(m); /* if it is gone, and the mesh is not */
     if (lstat(m->socket_dir, &st) < 0 || (m->other_mounts && !is_recorded(m, &st)))
         return 0;
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
@@ -82,6 +82,12 @@ static void sockets_remove(void *arg)
         if (mesh_socket_path(m, i, path))
             unlink(path);
     rmdir(m->socket_dir);
+}
+
+void mesh_sockets_tidy(mpp_mesh *m)
+{
+    if (segment_nameless(m->segment))
+        sockets_remove(m);
 }
 
 bool mesh_unlink(mpp_mesh *m)

@@ -9,6 +9,8 @@
 /* Remove segment, sockets and directory; sockets first, the segment's name last, so that a directory never stands
  * without its segment.  true: it was us who did; else errno says why not, as segment_unlink(). */
 bool mesh_unlink(mpp_mesh *m);
+/* Of a mesh that has lost its name, and that nobody is in any more: what those who were killed have left. */
+void mesh_sockets_tidy(mpp_mesh *m);
 
 /* The path of a slot's socket; false: it cannot be. */
 bool mesh_socket_path(const mpp_mesh *m, unsigned number, char path[LAYOUT_SOCKET_PATH_MAX]);
