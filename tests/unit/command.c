@@ -117,7 +117,7 @@ static void test_status(void)
     command c = run("exit 3");
     ok(strcmp(status_text(&c), "'exit 3' exited with status 3") == 0, "%s", status_text(&c));
     ok(command_exit_status(&c) == 3 && !command_ok(&c, &only_zero), "that is a failure");
-    ok_list list;
+    ok_list list = OK_DEFAULT;
     ok(ok_parse(&list, "1,3") == 0 && command_ok(&c, &list), "unless it is said to be success");
     c = run("kill -9 $$");
     ok(strcmp(status_text(&c), "'kill -9 $$' was killed by signal 9 (Killed)") == 0, "%s", status_text(&c));
@@ -140,7 +140,7 @@ static void test_status(void)
 static void test_ok_lists(void)
 {
     static const char *const wrong[] = {"", ",", "1,", "256", "-1", "0 1", "a", "99999999999999999999"};
-    ok_list list;
+    ok_list list = OK_DEFAULT;
     ok(ok_parse(&list, "0,1,141") == 0 && list.ok[0] && list.ok[1] && list.ok[141] && !list.ok[2],
        "a list of statuses");
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -159,7 +159,7 @@ static void cannot_run(const char *name, int status, const char *text)
 {
     command c = COMMAND_INIT;
     mpp_error err = {0};
-    ok_list list;
+    ok_list list = OK_DEFAULT;
     char *argv[] = {(char *)name, NULL};
     ok(command_spawn(&c, argv, COMMAND_READ, NULL, &err) == 0 && strcmp(read_all(c.fd), "") == 0, "%s is tried", name);
     ok(await(&c) && command_exit_status(&c) == status && command_failure(&c) == status, "status %d", status);
