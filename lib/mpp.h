@@ -75,7 +75,7 @@ typedef struct mpp_format {
 
 typedef enum mpp_partition_kind {
     MPP_HASH = 0,    /* XXH3-64(key, seed 0) mod C */
-    MPP_ROUND_ROBIN, /* producer p's record k (from 0) goes to consumer (p + k) mod C */
+    MPP_ROUND_ROBIN, /* producer p's record k (from 0) goes to consumer (p + k) mod C, or its block k of records */
     MPP_ANY,         /* to a consumer that has asked: an idle one first, then the one with least unread */
     MPP_RANGE,       /* consumer i gets the keys k with B[i] <= k < B[i+1] */
     MPP_BROADCAST,   /* to every consumer */
@@ -108,6 +108,7 @@ typedef struct mpp_stream_info {
     const char *name;
     mpp_format format;
     mpp_partition_kind partition;
+    uint32_t block;  /* of MPP_ROUND_ROBIN: a turn ends with the record that makes it so many bytes; 0: with each */
     const char *key; /* NULL when the stream has none */
     char separator;
     unsigned lane;

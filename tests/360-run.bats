@@ -207,3 +207,91 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
     run -2 mpp-run --fixed x -- cat </dev/null
     assert_output --partial -- "mpp-create: --fixed 'x'"
 }
+
+# ---- in order ------------------------------------------------------------------------------------------
+
+@test "--keep-order prints what one copy would, in the order of the input" {
+    seq 200000 >a
+    seq 200001 250000 >b
+    run_job -j 4 --keep-order a b -- sed 's/$/x/' >got
+    same got <(seq 250000 | sed 's/$/x/')
+    # Blocks of one record, of less than one, of more than a ring; slow ones among quick ones.
+    head -n 300 a >few
+    for block in 1 5 10K; do
+        run_job -j 3 --keep-order --block $block few -- sh -c 'sleep 0.00$(($$ % 9)); cat' >got
+        same got few
+    done
+    run_job -j 2 --keep-order --block 3M <(cat a b a b) -- cat >got
+    same got <(cat a b a b)
+    # Copies that print nothing, more than they read, or read only the beginning.
+    run_job -j 3 --keep-order --block 1K few -- sed -n '$p' >got
+    assert_equal "$(tail -n 1 got)" 300
+    same got <(sort -n got)
+    run_job -j 3 --keep-order --block 100 few -- sed 'p;p' >got
+    same got <(sed 'p;p' few)
+    run_job -j 3 --keep-order --block 64K a -- head -n 1 >got
+    assert_equal "$(head -n 1 got)" 1
+    same got <(sort -n got)
+    # Records of other kinds.
+    printf 'a\nb\0c\0\0' >nul
+    run_job -j 2 --keep-order -z --block 1 nul -- cat >got
+    same got nul
+    : | run_job -j 3 --keep-order -- wc -l >got
+    same got <(echo 0)
+    job_is_gone
+}
+
+@test "--keep-order: whatever of it fails is the exit status, and who has enough ends it" {
+    seq 300000 >in
+    job_fails 3 "consumer [0-2] .*: block [0-9]+: 'sh -c cat; exit 7' exited with status 7" -j 3 --keep-order --block 64K in -- sh -c 'cat; exit 7'
+    job_fails 3 "consumer [0-2] .*: block 0: its command prints more than 100 bytes" -j 3 --keep-order --max-record 100 in -- seq 1000
+    seq 10000000 | mpp-run -j 3 --keep-order -- cat 2>err | head -n 3 >got
+    assert_equal "${PIPESTATUS[*]:1}" "0 0"
+    same got <(seq 3)
+    [[ ! -s err ]] || fail "$(<err)"
+    job_is_gone
+    for no in "-k 1" "-P any" --merge --tag "-o x.%"; do
+        # shellcheck disable=SC2086 # words
+        run -2 mpp-run --keep-order $no in -- cat
+        assert_output --partial "blocks in turn, and takes them back in turn: not with --"
+    done
+    run -2 mpp-run --block 1M in -- cat
+    assert_output --partial -- "--block is for --keep-order"
+}
+
+@test "blocks and turns by themselves, and what they do not go with" {
+    m=$(mpp-create -c 2)
+    run -2 mpp-consume "$m" --block -- cat
+    assert_output --partial "of which size? mpp-create -P round-robin:SIZE"
+    run -2 mpp-consume "$m" --block=1M
+    assert_output --partial -- "--block is for one stream and a COMMAND"
+    run -2 mpp-consume "$m" --block=1M --tag -- cat
+    run -2 mpp-consume "$m" --in-turn --merge
+    mpp-produce "$m" -- seq 100 & track
+    mpp-consume "$m" -i 0 --block=7 -- tr '\n' , >zero & track
+    mpp-consume "$m" -i 1 --block=1K -- sha1sum >one
+    all_done
+    # Two digits and a newline are three bytes: three of them are the first seven or more.
+    assert_equal "$(head -c 12 zero | od -An -tx1 | tr -d ' \n')" "08000000312c332c352c372c"
+    assert_equal "$(tail -c +5 one)" "$(seq 2 2 100 | sha1sum)"
+    m=$(mpp-create -c 2 -P round-robin:1K)
+    run -2 mpp-consume "$m" --block=2K -- cat
+    assert_output --partial "stream '0' is dealt out in blocks of 1024 bytes, not of 2048: leave the size out"
+    run -0 mpp-stat "$m"
+    assert_output --partial "round-robin by blocks of 1.0K"
+    mpp-create --remove "$m"
+    for bad in round-robin: round-robin:0 round-robin:x round-robin:1T round-robin:2G round-robin:1Kx; do
+        run -2 mpp-create -P $bad
+        assert_output --partial "the size of a block is 1 to 1G bytes"
+    done
+    # Two that do not take turns.
+    m=$(mpp-create -p 2)
+    mpp-produce "$m" -i 0 -- seq 3 2>p.err &
+    p=$!
+    mpp-produce "$m" -i 1 -- seq 5 2>p.err &
+    q=$!
+    run -1 --separate-stderr mpp-consume "$m" --in-turn
+    assert_output "$(printf '%s\n' 1 1 2 2 3 3)"
+    assert_equal "$stderr" "mpp-consume: consumer 0: --in-turn: producer 0 has ended, and producer 1 has a record left: they do not take turns"
+    wait $p $q || true
+}

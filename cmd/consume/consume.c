@@ -2,6 +2,7 @@
 
 #include "common/io.h"
 #include "common/signals.h"
+#include "consume/blocks.h"
 #include "consume/line.h"
 
 #include <poll.h>
@@ -137,7 +138,7 @@ static unsigned watch_sink(const sink *s, struct pollfd *set, unsigned n, bool p
  * also when there is nothing to write. */
 static void wait_for_something(job *j, mpp_activity activity)
 {
-    struct pollfd *set = calloc(SINK_WATCHED * j->n_sinks + 2, sizeof *set);
+    struct pollfd *set = calloc(SINK_WATCHED * j->n_sinks + BLOCKS_WATCHED + 2, sizeof *set);
     if (!set)
         return;
     unsigned n = 1;
@@ -152,11 +153,23 @@ static void wait_for_something(job *j, mpp_activity activity)
         deadline = io_earlier(deadline, s->state == SINK_OPEN ? s->linger_until : 0);
         deadline = io_earlier(deadline, command_deadline(&s->command));
     }
+    if (j->blocks) {
+        n += blocks_watch(j->blocks, set + n);
+        deadline = io_earlier(deadline, command_deadline(blocks_command(j->blocks)));
+    }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) >= 0) /* also what is due by now is looked at */
         for (unsigned i = 0; i < j->n_sinks; i++)
             sink_check(&j->sinks[i], &j->who.ok);
     free(set);
+}
+
+void consume_stop_commands(job *j)
+{
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        command_stop(&j->sinks[i].command);
+    if (j->blocks)
+        command_stop(blocks_command(j->blocks));
 }
 
 /* SIGTERM behind a pipe that nobody reads is how a producer stops its command when its consumers have enough: then so
@@ -168,8 +181,7 @@ static bool take_enough(job *j, int sig)
     for (unsigned i = 0; i < j->who.n_streams; i++)
         if (j->lines[i].state != LINE_DONE)
             line_enough(j, &j->lines[i]);
-    for (unsigned i = 0; i < j->n_sinks; i++)
-        command_stop(&j->sinks[i].command);
+    consume_stop_commands(j);
     return true;
 }
 
@@ -228,7 +240,7 @@ void consume(job *j)
             start_lines(j);
         bool moved = false;
         for (unsigned i = 0; i < w->n_streams && !w->failed; i++)
-            moved |= line_step(j, &j->lines[i]);
+            moved |= (j->blocks ? blocks_step : line_step)(j, &j->lines[i]);
         end_sinks(j);
         if (all_ended(j))
             return;

@@ -10,6 +10,9 @@ void consume(job *j);
 /* Where upstream has failed, commands do not see an end; but what was published before is written. */
 void consume_finish_sinks(job *j);
 
+/* Tell those that run to end: nothing more is wanted of them. */
+void consume_stop_commands(job *j);
+
 /* Did a stream end because the mesh has failed? */
 bool consume_any_gone(const job *j);
 

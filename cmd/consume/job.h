@@ -4,6 +4,7 @@
 
 #include "consume/merge.h"
 #include "consume/sink.h"
+#include "consume/turns.h"
 #include "participant/participant.h"
 
 #include <stdbool.h>
@@ -11,8 +12,9 @@
 
 typedef struct request {
     participant *who;
-    bool tag, sequential, merge, stable, lazy, strict, fail_on_lag, keep_partial;
+    bool tag, sequential, merge, stable, lazy, strict, fail_on_lag, keep_partial, in_turn, block;
     const char *output;
+    uint64_t block_size;  /* 0: the partition's */
     uint64_t max_records; /* UINT64_MAX: all */
 } request;
 
@@ -23,11 +25,14 @@ typedef enum line_state {
     LINE_DONE,
 } line_state;
 
+typedef struct blocks blocks;
+
 typedef struct line {
     unsigned stream;
     const mpp_stream_info *info;
     sink *sink;
     merge *merge;
+    turns *turns;
     mpp_batch batch; /* lent to the sink, or data NULL */
     line_state state;
     bool blocked; /* on the sink */
@@ -42,6 +47,7 @@ typedef struct job {
     line *lines; /* one for each of who.streams */
     sink *sinks;
     unsigned n_sinks;
+    blocks *blocks;     /* --block, or NULL: then there is one line */
     bool settled;       /* every output is open ... */
     bool asking;        /* ... and every command runs */
     int64_t give_up_at; /* the mesh has failed before; 0: it has not */

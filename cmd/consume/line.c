@@ -12,6 +12,7 @@ void line_end(job *j, line *l, line_state state)
     if (l->batch.data)
         mpp_release(j->who.consumer, &l->batch);
     merge_destroy(&l->merge, j->who.consumer);
+    turns_destroy(&l->turns, j->who.consumer);
     l->state = state;
 }
 
@@ -43,7 +44,7 @@ void line_lose_sink(job *j, line *l)
         return;
     }
     /* what a command would have written for nobody, nobody misses */
-    if (w->of > 1 && !(l->sink->has_command && io_abandoned(STDOUT_FILENO)))
+    if (w->of > 1 && !((l->sink->has_command || j->blocks) && io_abandoned(STDOUT_FILENO)))
         cli_warn("consumer %d: %s was closed after %llu records", w->index, l->sink->name,
                  (unsigned long long)l->records);
     line_enough(j, l);
@@ -234,6 +235,41 @@ static bool next_merged(job *j, line *l)
     return moved;
 }
 
+/* What is in records of each producer in turn, short ones together. */
+static bool next_in_turn(job *j, line *l)
+{
+    enum { ENOUGH = 64 << 10 };
+    const size_t prefix = l->info->format.kind == MPP_U32LE || l->info->format.kind == MPP_U32BE ? 4 : 0;
+    const unsigned char *record;
+    size_t len;
+    unsigned producer;
+    mpp_error err;
+    bool moved = false;
+    while (l->sink->staged_have < ENOUGH && !limit_reached(j, l)) {
+        mpp_outcome outcome = turns_next(l->turns, j->who.consumer, &record, &len, &producer, &err);
+        if (outcome == MPP_ERROR && moved)
+            return true; /* it says so again when these are written */
+        if (outcome == MPP_ERROR)
+            participant_fail(&j->who, (int)err.status, &err);
+        if (outcome != MPP_OK)
+            return note_outcome(j, l, outcome) || moved;
+        moved = true;
+        l->records++;
+        l->bytes += len;
+        len -= len < prefix ? len : prefix;
+        if (len >= ENOUGH) {
+            sink_lend(l->sink, record + prefix, len);
+            break;
+        }
+        unsigned char *at = len ? stage(j, l, len) : NULL;
+        if (j->who.failed)
+            return true;
+        if (at)
+            memcpy(at, record + prefix, len);
+    }
+    return moved;
+}
+
 bool line_step(job *j, line *l)
 {
     l->blocked = false;
@@ -248,7 +284,7 @@ bool line_step(job *j, line *l)
             line_lose_sink(j, l);
         return true;
     }
-    if (l->batch.data && !l->merge)
+    if (l->batch.data)
         mpp_release(j->who.consumer, &l->batch);
     if (l->state != LINE_RUNNING)
         return true;
@@ -256,7 +292,7 @@ bool line_step(job *j, line *l)
         line_enough(j, l);
         return true;
     }
-    const bool moved = l->merge ? next_merged(j, l) : next_batch(j, l);
+    const bool moved = l->merge ? next_merged(j, l) : l->turns ? next_in_turn(j, l) : next_batch(j, l);
     if (l->sink->state == SINK_IDLE && !sink_empty(l->sink) && !j->who.failed)
         line_start_command(j, l->sink);
     return moved;

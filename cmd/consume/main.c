@@ -1,6 +1,7 @@
 /* mpp-consume - drain one participant of a mesh */
 #define CLI_OPTIONS "consume/mpp-consume.opt"
 #include "common/signals.h"
+#include "consume/blocks.h"
 #include "consume/consume.h"
 #include "consume/line.h"
 
@@ -44,6 +45,13 @@ static void take_option(void *arg, const cli_option *option, const char *value)
         break;
     case OPT_LAZY:
         r->lazy = true;
+        break;
+    case OPT_BLOCK:
+        r->block = true;
+        r->block_size = value ? cli_size(option, value, 1, 1 << 30) : 0;
+        break;
+    case OPT_IN_TURN:
+        r->in_turn = true;
         break;
     case OPT_KEEP_PARTIAL:
         r->keep_partial = true;
@@ -102,7 +110,7 @@ static int open_sink(const job *j, const named_stream *s, sink *out, mpp_error *
     const participant *w = &j->who;
     const char *shell = s->other && s->other[0] == '|' ? s->other + 1 : NULL,
                *file = s->other ? s->other : j->asked.output;
-    char *const *argv = s->other ? NULL : w->rest.command;
+    char *const *argv = s->other || j->asked.block ? NULL : w->rest.command;
     if (file && !shell &&
         sink_open_file(out, file_name(file, w->index), overwrites(w, s), j->asked.keep_partial, err) < 0)
         return -1;
@@ -151,6 +159,10 @@ static void make_lines(job *j)
         *l = (line){.stream = w->streams[i].number, .info = mpp_mesh_stream(w->mesh, w->streams[i].number)};
         if (j->asked.merge && !(l->merge = merge_create(w->mesh, l->stream, j->asked.stable)))
             participant_fail_text(&j->who, MPP_S_ERROR, "no memory for a merge");
+        if (j->asked.in_turn && !(l->turns = turns_create(w->mesh, l->stream)))
+            participant_fail_text(&j->who, MPP_S_ERROR, "no memory for turns");
+        if (j->asked.block && !(j->blocks = blocks_create(j->asked.block_size ? j->asked.block_size : l->info->block)))
+            participant_fail_text(&j->who, MPP_S_ERROR, "no memory for blocks");
     }
 }
 
@@ -165,6 +177,34 @@ static void check_merge(const participant *w)
                 cli_usage("--merge: streams '%s' and '%s' share a lane, and would wait for each other; "
                           "read them with --sequential, or make the mesh without --lanes",
                           w->streams[k].name, w->streams[i].name);
+}
+
+static void check_blocks(const participant *w, const request *r)
+{
+    const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[0].number);
+    if (!w->rest.command || w->n_streams > 1)
+        cli_usage("--block is for one stream and a COMMAND, which runs for each block of its records");
+    if (r->tag || r->merge || r->in_turn || r->lazy || r->max_records != UINT64_MAX)
+        cli_usage("--block: a COMMAND's output is a record of its own; --tag, --merge, --in-turn, --lazy and "
+                  "--max-records are not for these");
+    if (!r->block_size && !info->block)
+        cli_usage(
+            "--block: of which size? mpp-create -P round-robin:SIZE deals records out in blocks, else --block=SIZE");
+    if (r->block_size && info->block && r->block_size != info->block)
+        cli_usage("--block: stream '%s' is dealt out in blocks of %u bytes, not of %llu: leave the size out",
+                  info->name, info->block, (unsigned long long)r->block_size);
+}
+
+static void check_turns(const participant *w, const request *r)
+{
+    const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[0].number);
+    if (w->n_streams > 1)
+        cli_usage("--in-turn is for one stream");
+    if (r->tag || r->merge)
+        cli_usage("--in-turn: what is in the records is put together; --tag and --merge are not for that");
+    if (info->buffer != MPP_BOUNDED)
+        cli_usage("--in-turn waits for every producer, and the buffer of stream '%s' (%s) waits for nobody", info->name,
+                  mpp_buffer_text(info->buffer));
 }
 
 /* Consumer 0 must find out whether anybody gets a record. */
@@ -201,6 +241,10 @@ static void check_request(const job *j)
             cli_usage("--merge waits for every producer, and the buffer of stream '%s' (%s) waits for nobody",
                       info->name, mpp_buffer_text(info->buffer));
     }
+    if (j->asked.block)
+        check_blocks(w, &j->asked);
+    if (j->asked.in_turn)
+        check_turns(w, &j->asked);
     if (j->asked.lazy && !commands)
         cli_usage("--lazy is for a COMMAND");
     if (j->asked.merge && !j->asked.sequential)
@@ -275,8 +319,8 @@ static void finish(job *j)
         consume_finish_sinks(j);
     if (consume_any_gone(j))
         participant_take_cause(w);
-    for (unsigned i = 0; w->failed && i < j->n_sinks; i++)
-        command_stop(&j->sinks[i].command);
+    if (w->failed)
+        consume_stop_commands(j);
     for (unsigned i = 0; i < w->n_streams; i++)
         line_end(j, &j->lines[i], j->lines[i].state);
     mpp_consumer_detach(&w->consumer);
@@ -289,6 +333,7 @@ static void job_free(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks; i++)
         sink_free(&j->sinks[i]);
+    blocks_destroy(&j->blocks);
     free(j->sinks);
     free(j->lines);
     participant_close(&j->who);

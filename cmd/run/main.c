@@ -30,7 +30,7 @@ static const cli_tool tool = {
 static void check_key(const cli_option *option, const char *value)
 {
     if (*value < '1' || *value > '9')
-        cli_bad_value(option, value, "not a key, as in 2 or 2n,1");
+        cli_bad_value(option, value, "not a key, as in 2 or 2n,1; for input order: --keep-order");
 }
 
 static void take_option(void *arg, const cli_option *option, const char *value)
@@ -68,12 +68,21 @@ static void take_option(void *arg, const cli_option *option, const char *value)
         break;
     case OPT_RING_SIZE:
         s->sized = true;
-        script_add(&s->records, option, value);
+        script_add(&s->sizes, option, value);
+        break;
+    case OPT_MAX_RECORD:
+        script_add(&s->sizes, option, value);
+        break;
+    case OPT_KEEP_ORDER:
+        s->keep_order = true;
+        break;
+    case OPT_BLOCK:
+        s->block = value;
         break;
     case OPT_DRY_RUN:
         s->dry = true;
         break;
-    default: /* what records are, on both ways */
+    default: /* what a record is */
         script_add(&s->records, option, value);
     }
 }
@@ -86,6 +95,18 @@ static void check_output(const script *s)
     if (s->output && s->jobs > 1 && !strchr(s->output, '%'))
         cli_usage("--output '%s': %u copies would write the same FILE; write '%s.%%', where %% is a copy's index",
                   s->output, s->jobs, s->output);
+}
+
+static void check_order(const script *s)
+{
+    if (s->block && !s->keep_order)
+        cli_usage("--block is for --keep-order");
+    if (s->keep_order && (s->dealt || s->merge || s->print.n || s->output))
+        cli_usage("--keep-order deals out blocks in turn, and takes them back in turn: not with %s",
+                  s->dealt    ? "--key or --partition"
+                  : s->merge  ? "--merge"
+                  : s->output ? "--output"
+                              : "--tag");
 }
 
 static unsigned processors(void)
@@ -122,6 +143,7 @@ int main(int argc, char **argv)
         cli_usage("which COMMAND? it stands behind --");
     s.jobs = s.jobs ? s.jobs : processors();
     check_output(&s);
+    check_order(&s);
     char **words = script_words(&s, &rest);
     if (s.dry) {
         script_print(words);

@@ -82,7 +82,8 @@ static void print_copies(FILE *out, const script *s, char *const *command)
     fputs("    for i in", out);
     for (unsigned i = 0; i < s->jobs; i++)
         fprintf(out, " %u", i);
-    fputs("; do\n        mpp-consume $MPP_OUTER -i $i --lazy", out);
+    fputs("; do\n        mpp-consume $MPP_OUTER -i $i", out);
+    fputs(s->keep_order ? " --block" : " --lazy", out);
     print_words(out, s->work.at);
     fputs(" --", out);
     print_words(out, command);
@@ -93,7 +94,7 @@ static void print_gather(FILE *out, const script *s, char *const *command)
 {
     fputs("    mpp-consume $MPP_MESH", out);
     print_words(out, s->print.at);
-    fputs(s->merge ? " --merge &\n" : " &\n", out);
+    fputs(s->keep_order ? " --in-turn &\n" : s->merge ? " --merge &\n" : " &\n", out);
     print_copies(out, s, command);
 }
 
@@ -124,27 +125,42 @@ static char *shell_text(const script *s, char *const *command, unsigned producer
     return cli_must(text);
 }
 
-/* The mesh to which the copies give what they print. */
+/* The mesh from which the copies get their records. */
+static void add_deal(word_list *w, const script *s, unsigned producers)
+{
+    add(w, "mpp-create");
+    add_text(w, "-p%u", producers);
+    add_text(w, "-c%u", s->jobs);
+    if (s->keep_order) {
+        add(w, "-P");
+        add_text(w, "round-robin:%s", s->block ? s->block : BLOCK_DEFAULT);
+    } else if (!s->dealt) {
+        add_all(w, (char *[]){"-P", "any", s->sized ? NULL : "-r", "64K", NULL});
+    }
+    add_all(w, s->deal.at);
+    add_all(w, s->records.at);
+    add_all(w, s->sizes.at);
+}
+
+/* The one to which they give what they print. */
 static void add_gather(word_list *w, const script *s)
 {
     add_all(w, (char *[]){"--", "mpp-create", NULL});
     add_text(w, "-p%u", s->jobs);
     if (s->merge_key)
         add_all(w, (char *[]){"-k", (char *)s->merge_key, NULL});
-    add_all(w, s->records.at);
+    if (s->keep_order)
+        add_all(w, (char *[]){"--length-prefixed", "u32le", NULL});
+    else
+        add_all(w, s->records.at);
+    add_all(w, s->sizes.at);
 }
 
 char **script_words(const script *s, const cli_rest *rest)
 {
-    const unsigned producers = rest->n < 2 ? 1 : rest->n < s->jobs ? rest->n : s->jobs;
+    const unsigned files = rest->n < s->jobs ? rest->n : s->jobs, producers = s->keep_order || !files ? 1 : files;
     word_list w = {0};
-    add(&w, "mpp-create");
-    add_text(&w, "-p%u", producers);
-    add_text(&w, "-c%u", s->jobs);
-    if (!s->dealt)
-        add_all(&w, (char *[]){"-P", "any", s->sized ? NULL : "-r", "64K", NULL});
-    add_all(&w, s->deal.at);
-    add_all(&w, s->records.at);
+    add_deal(&w, s, producers);
     if (!s->output)
         add_gather(&w, s);
     add_all(&w, (char *[]){"--", "sh", "-c", NULL});

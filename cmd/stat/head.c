@@ -69,9 +69,12 @@ static void print_stream(const mpp_snapshot *s, const mpp_stream_info *stream, F
     text_clean(text, sizeof text, stream->name);
     fprintf(out, "stream %s: ", text);
     print_format(&stream->format, out);
+    text_bytes(text, stream->block);
     if (stream->buffer == MPP_BOUNDED)
         fprintf(out, ", %s", mpp_partition_text(stream->partition));
-    else
+    if (stream->block)
+        fprintf(out, " by blocks of %s", text);
+    if (stream->buffer != MPP_BOUNDED)
         fprintf(out, ", %s", overwrites(stream->buffer));
     if (stream->key) {
         text_clean(text, sizeof text, stream->key);

@@ -29,6 +29,7 @@ static json_t *stream(const mpp_stream_info *s)
     value_set(o, "name", utf8_json(s->name));
     value_set(o, "format", format(&s->format));
     value_set(o, "partition", utf8_json(mpp_partition_text(s->partition)));
+    value_set(o, "block", value_number(s->block));
     value_set(o, "key", value_text_or_null(s->key));
     value_set(o, "separator", value_number((unsigned char)s->separator));
     value_set(o, "lane", value_number(s->lane));

@@ -49,9 +49,23 @@ static bool texts_add(texts *t, const char *text, uint32_t *at, uint32_t *size)
     return true;
 }
 
-static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind, const char **bounds, mpp_error *err)
+/* "1M" in bytes; 0: no size, or one beyond 1G. */
+static uint32_t block_parse(const char *text)
 {
+    char *end;
+    const unsigned long long n = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    if (n == 0 || n > 1 << 30)
+        return 0;
+    const unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    return end[shift != 0] != 0 || n << shift > 1 << 30 ? 0 : (uint32_t)(n << shift);
+}
+
+static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind, const char **bounds, uint32_t *block,
+                           mpp_error *err)
+{
+    static const char in_turn[] = "round-robin:";
     *bounds = NULL;
+    *block = 0;
     if (!o->partition) {
         *kind = o->key ? MPP_HASH : MPP_ROUND_ROBIN;
         return 0;
@@ -61,12 +75,21 @@ static int partition_parse(const mpp_stream_options *o, mpp_partition_kind *kind
         *bounds = o->partition + 6;
         return 0;
     }
+    if (strncmp(o->partition, in_turn, sizeof in_turn - 1) == 0) {
+        *kind = MPP_ROUND_ROBIN;
+        *block = block_parse(o->partition + sizeof in_turn - 1);
+        return *block ? 0
+                      : error_set(err, MPP_S_USAGE, 0, "stream '%s': '%s': the size of a block is 1 to 1G bytes",
+                                  o->name, o->partition);
+    }
     for (*kind = MPP_HASH; *kind <= MPP_BROADCAST; ++*kind)
         if (*kind != MPP_RANGE && strcmp(o->partition, mpp_partition_text(*kind)) == 0)
             return 0;
-    return error_set(err, MPP_S_USAGE, 0,
-                     "stream '%s': no partition '%s'; there are hash, round-robin, any, range:B1,B2,... and broadcast",
-                     o->name, o->partition);
+    return error_set(
+        err, MPP_S_USAGE, 0,
+        "stream '%s': no partition '%s'; there are hash, round-robin, round-robin:SIZE, any, range:B1,B2,... "
+        "and broadcast",
+        o->name, o->partition);
 }
 
 /* What decides where records go has no say where they are overwritten. */
@@ -106,8 +129,9 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, uint64_t
     key_ranges r;
     mpp_partition_kind kind = MPP_HASH;
     const char *bounds;
+    uint32_t block = 0;
     if (buffer_check(o, err) < 0 || mesh_key(o->key, o->separator, &k, err) < 0 ||
-        partition_parse(o, &kind, &bounds, err) < 0)
+        partition_parse(o, &kind, &bounds, &block, err) < 0)
         return -1;
     if (o->buffer != MPP_BOUNDED)
         kind = partition_of_buffer(o->buffer);
@@ -117,6 +141,7 @@ static int stream_make(const mpp_stream_options *o, unsigned consumers, uint64_t
         key_ranges_free(&r);
     }
     *s = (layout_stream){.kind = (uint32_t)o->format.kind,
+                         .block = block,
                          .delimiter = o->format.delimiter,
                          .size = o->format.size,
                          .partition = (uint32_t)kind,

@@ -102,6 +102,7 @@ static int stream_open(mpp_mesh *m, unsigned i, mpp_error *err)
     out->info = (mpp_stream_info){.name = strdup(s.name),
                                   .format = format,
                                   .partition = (mpp_partition_kind)s.partition,
+                                  .block = s.block,
                                   .key = s.key_size ? text : NULL,
                                   .separator = (char)s.separator,
                                   .lane = layout_lane_of(&m->l, i),

@@ -17,7 +17,7 @@ void producer_forget_input(producer_stream *s)
     s->offset = 0;
     s->filling = false;
     s->long_left = 0;
-    s->turn = 0;
+    s->turn = s->in_turn = 0;
     uint64_t records = s->split.records;
     splitter_init(&s->split, &s->declared->info.format, s->split.max);
     s->split.records = records;

@@ -29,7 +29,8 @@ typedef struct producer_stream {
     mpp_source source;
     bool registered;
 
-    uint64_t turn;       /* round robin: the next record's number */
+    uint64_t turn;       /* round robin: the number of the next record, or of the block under way ... */
+    uint64_t in_turn;    /* ... and what that has of bytes */
     uint64_t long_left;  /* bytes of a record longer than a frame that are still to be sent */
     uint64_t long_whole; /* of how many */
     producer_way way;    /* whose it is */
@@ -110,7 +111,11 @@ static inline unsigned producer_turn(const mpp_producer *p, const producer_strea
 /* A record of len bytes is in a frame, or on its way. */
 static inline void producer_sent(producer_stream *s, size_t len)
 {
-    s->turn++;
+    const uint32_t block = s->declared->info.block;
+    if (block == 0 || (s->in_turn += len) >= block) {
+        s->turn++;
+        s->in_turn = 0;
+    }
     s->records++;
     s->bytes += len;
 }

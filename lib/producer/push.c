@@ -64,7 +64,7 @@ void producer_give_up(mpp_producer *p, producer_stream *s)
 {
     forget_need(p, s);
     p->nobody_asked = false;
-    s->turn++;
+    s->turn += s->declared->info.block == 0; /* a block is what was sent of it */
     s->given_up++;
     count_add(&endpoint_slot(&p->end, endpoint_lane_position(&p->end, s->stream))->given_up, 1);
 }

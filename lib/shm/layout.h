@@ -23,7 +23,7 @@
 #include <stdatomic.h>
 
 #define LAYOUT_MAGIC UINT64_C(0x316873656d70706d) /* "mppmesh1", little endian */
-enum { LAYOUT_VERSION = 5 };
+enum { LAYOUT_VERSION = 6 };
 
 enum {
     LAYOUT_RING_MIN = 1 << 16,
@@ -80,7 +80,8 @@ typedef struct layout_stream {
     uint32_t key_at, key_size;       /* in texts; 0 bytes: no key */
     uint32_t bounds_at, bounds_size; /* in texts: the boundaries of a range partition */
     uint32_t buffer;                 /* mpp_buffer_kind */
-    uint8_t pad[128 - 64 - 10 * 4];
+    uint32_t block;                  /* bytes of a turn; 0: it is a record */
+    uint8_t pad[128 - 64 - 11 * 4];
 } layout_stream;
 static_assert(sizeof(layout_stream) == 128, "stream");
 
