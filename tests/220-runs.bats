@@ -237,7 +237,7 @@ many_runs() { # J SEED
 }
 
 # How far is the second stream?  Its command says so when it is started, and what of the first has arrived by then.
-second='wc -l <out.a >started.b; seq 5'
+second='wc -l <out.a.part >started.b; seq 5'
 
 @test "--sequential: the second command is not started before the first stream has ended" {
     for lanes in 1 2; do
@@ -246,13 +246,13 @@ second='wc -l <out.a >started.b; seq 5'
         m=$(mpp-create -r 64K -s a -s b --lanes $lanes)
         mpp-produce "$m" -s a=fifo -s "b=|$second" &
         track
-        mpp-consume "$m" --sequential -s a=out.a -s b=out.b &
+        mpp-consume "$m" --sequential --keep-partial -s a=out.a -s b=out.b &
         track
         exec {in}>fifo
         seq 100000 >&"$in"
         # All that was said has arrived, and everybody waits: b could have been started long since.
         seq 100000 >expected
-        wait_for same out.a expected
+        wait_for same out.a.part expected
         wait_for doing $lanes "reading its input" "$m"
         wait_for doing $lanes "waiting for data" "$m"
         run ! test -e started.b
@@ -269,9 +269,9 @@ second='wc -l <out.a >started.b; seq 5'
         rm -f started.b ended.a*
         m=$(mpp-create -p 2 -r 64K -s a -s b --lanes $lanes)
         mpp-produce "$m" --all -s 'a=|seq 100000; touch ended.a.$MPP_INDEX' \
-            -s 'b=|test -e ended.a.0 && test -e ended.a.1 && wc -l <out.a >>started.b; seq 5' &
+            -s 'b=|test -e ended.a.0 && test -e ended.a.1 && wc -l <out.a.part >>started.b; seq 5' &
         track
-        mpp-consume "$m" --sequential -s a=out.a -s b=out.b &
+        mpp-consume "$m" --sequential --keep-partial -s a=out.a -s b=out.b &
         track
         all_done
         same started.b <(printf '%s\n' 200000 200000)

@@ -67,7 +67,7 @@ silent='-- sleep 1000'
     mkdir directory
     while IFS='|' read -r status before reason arguments; do
         for other in "-- seq -f '0 %.0f' 1000000000" "$silent"; do
-            participants "$other" "$arguments" "-o out.0" "-o out.1"
+            participants "$other" "$arguments" ">out.0" ">out.1"
             all_report p1 "$status" "$reason"
             assert_equal "$(none_torn 0 out.0 | cut -d ' ' -f 2)" $((before / 2))
             assert_equal "$(none_torn 1 out.1 | cut -d ' ' -f 2)" $((before / 2))
@@ -94,7 +94,7 @@ EOF
     touch not-executable
     while IFS='|' read -r status reason arguments; do
         for which in 0 1; do
-            outs=("-o out.0" "-o out.1")
+            outs=(">out.0" ">out.1")
             outs[which]=$arguments
             participants "$endless" "$endless" "${outs[@]}"
             all_report "c$which" "$status" "$reason"
@@ -118,7 +118,7 @@ EOF
 @test "a disk that becomes full behind one of two consumers: what the other has is whole" {
     needs_private_shm
     mkdir disk
-    participants "$endless" "$endless" "-o out.0" \
+    participants "$endless" "$endless" ">out.0" \
         "-- unshare --map-root-user --mount sh -c 'mount -t tmpfs -o size=64K tmpfs disk && exec cat >disk/out'"
     all_report c1 1 "'unshare .*' exited with status 1"
     grep -q 'No space left' c1.err
@@ -163,7 +163,7 @@ random_failure() {
         all+=("-- sh -c 'trap \"exit 9\" TERM; seq -f \"\$MPP_INDEX %.0f\" 1000000000; exit 9'")
     done
     for k in 0 1; do
-        all+=("-o out.$k")
+        all+=(">out.$k")
         ((RANDOM % 2)) || all[k + 2]="-- sh -c 'trap \"exit 8\" TERM; cat >/dev/null; exit 8'"
     done
     case $((RANDOM % 4)) in
@@ -191,7 +191,7 @@ random_failure() {
     all_report p$k $status "$reason" || return
     # Where records went to files, those of the failed producer are all there.
     for k in 0 1; do
-        if [[ ${all[k + 2]} == -o* ]]; then
+        if [[ ${all[k + 2]} == ">out"* ]]; then
             read -ra got < <(none_torn $k out.$k)
             assert_equal "${got[who]}" $(((n + ((who + k) % 2 == 0)) / 2)) || return
         fi

@@ -20,7 +20,12 @@ participant() { # WHO ARGS...
     local who=$1 tool=mpp-consume
     [[ $1 == c* ]] || tool=mpp-produce
     shift
-    env --default-signal=INT "$tool" "$m" -i "${who:1}" "$@" 2>"$who.err" &
+    # What it writes is looked at while it is written, and when it has failed.
+    if [[ ${1:-} == -o ]]; then
+        env --default-signal=INT "$tool" "$m" -i "${who:1}" "${@:3}" 2>"$who.err" >"$2" &
+    else
+        env --default-signal=INT "$tool" "$m" -i "${who:1}" "$@" 2>"$who.err" &
+    fi
     pid[$who]=$!
 }
 

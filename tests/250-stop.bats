@@ -43,7 +43,7 @@ flow() {
     local i
     rm -f out.?
     m=$(mpp-create -p 2 -c 2 -r 64K)
-    mpp-consume "$m" -i 0 "${impatient[@]}" -o out.0 2>c0.err &
+    mpp-consume "$m" -i 0 "${impatient[@]}" >out.0 2>c0.err &
     pid[c0]=$!
     mpp-consume "$m" -i 1 "${impatient[@]}" -- sh -c 'exec cat >out.1' 2>c1.err &
     pid[c1]=$!
@@ -200,6 +200,10 @@ is_in_state() { # LETTER PID...
     for pid; do [[ $(state_of "$pid") == "$letter" ]] || return; done
 }
 
+has_four_tools() { # GROUP
+    [[ $(pgrep -c -g "$1" 'mpp-(produce|consume)') == 4 ]]
+}
+
 @test "Ctrl-Z stops a job with its commands, fg continues it: byte-exact" {
     # A job of a shell with job control: its parent is of the same session, and so it can be suspended.
     cat >job <<'SCRIPT'
@@ -220,10 +224,11 @@ SCRIPT
         j=$!
         wait_for test -s out.0
         group=$(<job.pid)
+        # With --all there are three of the producers; what else has that name is about to be a guard.
+        wait_for has_four_tools "$group"
         pause_ms $((round * 40))
         kill -TSTP -- "-$group"
         mapfile -t tools < <(pgrep -g "$group" 'mpp-(produce|consume)')
-        # With --all there are three of the producers.
         assert_equal "${#tools[@]}" 4
         wait_for is_in_state T "${tools[@]}"
         commands=()
