@@ -16,6 +16,23 @@ refused() { # STATUS
     ((wrong == 0))
 }
 
+@test "a command without -- before it is seen" {
+    m=$(mpp-create)
+    run -2 mpp-produce "$m" gzip -c file
+    assert_output "mpp-produce: no option '-c'; to run 'gzip', write -- before it; try 'mpp-produce --help'"
+    run -2 mpp-consume "$m" sort -k 2
+    assert_output --partial "no option '-k'; to run 'sort', write -- before it"
+    run -2 mpp-run -j 2 file sed --expression=p
+    assert_output --partial "no option '--expression=p'; to run 'sed', write -- before it"
+    run -2 mpp-produce "$m" no-such-file -c
+    assert_output --partial "no option '-c'; try"
+    mpp-consume "$m" 2>/dev/null &
+    c=$!
+    run -1 mpp-produce "$m" date
+    assert_output "mpp-produce: producer 0: cannot open 'date': there is no such file; a COMMAND stands behind --"
+    exits 3 $c
+}
+
 @test "options and operands that mpp-create does not take" {
     refused 2 <<'EOF'
 mpp-create --bogus

@@ -1,5 +1,6 @@
 #include "common/cli.h"
 
+#include "common/io.h"
 #include "common/message.h"
 #include "common/text.h"
 
@@ -174,13 +175,16 @@ static _Noreturn void bad_long(const char *word)
     cli_usage("no option '%s'", word);
 }
 
-static _Noreturn void bad_option(int code, const char *word)
+/* operand: what stands before it, or NULL. */
+static _Noreturn void bad_option(int code, const char *word, const char *operand)
 {
     const cli_option *o = optopt ? find(optopt) : NULL;
     if (code == ':' && o)
         cli_usage("--%s needs a value: %s", o->name, o->argument);
     if (o)
         cli_usage("--%s takes no value", o->name);
+    if (operand && io_is_command(operand))
+        cli_usage("no option '%s'; to run '%s', write -- before it", word, operand);
     if (optopt)
         cli_usage("no option '-%c'", optopt);
     bad_long(word);
@@ -228,7 +232,8 @@ void cli_parse(const cli_tool *tool, int argc, char **argv, cli_dashes dashes,
         if (code == 1)
             rest->operands[rest->n++] = optarg;
         else if (code == '?' || code == ':')
-            bad_option(code, argv[optind - 1]);
+            bad_option(code, argv[optind - 1],
+                       dashes == CLI_DASHES_COMMAND && rest->n ? rest->operands[rest->n - 1] : NULL);
         else
             serve(find(code), optarg, take, arg);
     }

@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/major.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -128,13 +130,32 @@ int io_open(io *o, int fd, io_direction direction)
     return 0;
 }
 
+bool io_is_command(const char *name)
+{
+    const char *path = getenv("PATH");
+    bool found = false;
+    while (path && *path && *name && !strchr(name, '/') && !found) {
+        const int n = (int)strcspn(path, ":");
+        char file[PATH_MAX];
+        struct stat st;
+        if (snprintf(file, sizeof file, "%.*s/%s", n, path, name) < (int)sizeof file)
+            found = stat(file, &st) == 0 && S_ISREG(st.st_mode) && access(file, X_OK) == 0;
+        path += n + (path[n] == ':');
+    }
+    return found;
+}
+
 int io_open_file(io *o, const char *name, struct stat *st, mpp_error *err)
 {
     int fd;
     while ((fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) < 0 && errno == EINTR)
         ;
-    if (fd < 0)
-        return io_error(err, errno, "cannot open '%s'", name);
+    if (fd < 0) {
+        const int why = errno;
+        return why == ENOENT && io_is_command(name)
+                   ? io_error(err, 0, "cannot open '%s': there is no such file; a COMMAND stands behind --", name)
+                   : io_error(err, why, "cannot open '%s'", name);
+    }
     const int failure = fstat(fd, st) < 0 ? errno : S_ISDIR(st->st_mode) ? EISDIR : 0;
     if (failure) {
         close(fd);

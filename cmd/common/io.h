@@ -58,6 +58,9 @@ bool io_is_terminal(int fd);
 /* Has the reader of fd gone?  Of a pipe, a socket, a terminal; false for any other file. */
 bool io_abandoned(int fd);
 
+/* Would a shell find a command of that name in PATH? */
+bool io_is_command(const char *name);
+
 /* Open a file for reading, without waiting for a FIFO's writer, and look at it.
  * 0, or -1 with *err, which names the file. */
 int io_open_file(io *o, const char *name, struct stat *st, mpp_error *err);
