@@ -211,3 +211,15 @@ tables() {
     same out in
     grep -aq 200000 screen || grep -aq '200[ ,.]*0*k' screen || fail "$(cat -v screen)"
 }
+
+@test "--progress with --all is one line for all, with the percentage of all" {
+    for i in 1 2 3; do seq 100000 >in.$i; done
+    m=$(mpp-create -p 3)
+    mpp-consume "$m" >out &
+    script -qec "mpp-produce $m --all --slice --progress in.1 in.2 in.3" /dev/null >screen </dev/null
+    wait $!
+    tr '\r' '\n' <screen | grep -a records >lines
+    [[ $(grep -ac '^mpp-produce [0-9]' lines) == 0 ]] || fail "a process has drawn a line of its own: $(<lines)"
+    assert_regex "$(tail -n 1 lines)" '^mpp-produce: 300000 records, 1\.7 MiB, .*, 100%'
+    assert_equal "$(grep -ac 100% lines)" 1
+}

@@ -16,19 +16,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Has one of all told of the mesh's failure?  In memory that they share; NULL: each tells for itself. */
-static atomic_flag *told_of_mesh;
+/* In memory that all share; NULL: each tells for itself, and nobody draws for all. */
+static struct told {
+    atomic_flag of_mesh; /* one of all has told of the mesh's failure */
+    progress_share shares[MPP_PARTICIPANTS_MAX];
+} * told;
 
 static void share_told(void)
 {
-    told_of_mesh = mmap(NULL, sizeof *told_of_mesh, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (told_of_mesh == MAP_FAILED)
-        told_of_mesh = NULL;
+    told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (told == MAP_FAILED)
+        told = NULL;
+    for (unsigned i = 0; told && i < MPP_PARTICIPANTS_MAX; i++)
+        atomic_init(&told->shares[i].total, PROGRESS_NOT_BEGUN);
 }
 
 bool all_tell(void)
 {
-    return !told_of_mesh || !atomic_flag_test_and_set(told_of_mesh);
+    return !told || !atomic_flag_test_and_set(&told->of_mesh);
+}
+
+progress_share *all_share(unsigned i)
+{
+    return told ? &told->shares[i] : NULL;
 }
 
 static void signal_all(const pid_t *pids, unsigned n, int sig)
@@ -69,14 +79,14 @@ static bool any_left(const pid_t *pids, unsigned n)
 
 /* Workers end by themselves when their mesh does; here we only wait for SIGCHLD, or to be told something, which we pass
  * on.  Other children, of a program that became us by exec, are none of our business. */
-static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, void *arg)
+static void supervise(pid_t *pids, unsigned n, progress *drawn, int *status, all_known *known, void *arg)
 {
-    unsigned told = 0;
+    unsigned heard = 0;
     while (true) {
         int sig = signals_caught(); /* before we look: what comes later wakes us */
-        if (told != signals_times())
+        if (heard != signals_times())
             signal_all(pids, n, sig);
-        told = signals_times();
+        heard = signals_times();
         for (unsigned i = 0; i < n; i++) {
             int how;
             if (pids[i] > 0 && signals_reap(pids[i], &how) == pids[i])
@@ -84,7 +94,10 @@ static void supervise(pid_t *pids, unsigned n, int *status, all_known *known, vo
         }
         if (!any_left(pids, n))
             return;
-        poll(&(struct pollfd){.fd = signals_fd(), .events = POLLIN}, 1, -1);
+        if (told)
+            progress_update_all(drawn, told->shares, n);
+        const int64_t next = progress_next(drawn), left = (next - mpp_now()) / 1000000 + 1;
+        poll(&(struct pollfd){.fd = signals_fd(), .events = POLLIN}, 1, !next ? -1 : left > 0 ? (int)left : 0);
     }
 }
 
@@ -98,8 +111,9 @@ static void become_worker(pid_t parent)
         cli_die(&err);
 }
 
-int all_fork(unsigned n, int *status, all_known *known, void *arg)
+int all_fork(unsigned n, const char *who, int *status, all_known *known, void *arg)
 {
+    progress drawn = PROGRESS_INIT;
     pid_t parent = getpid(), *pids = calloc(n, sizeof *pids);
     *status = 0;
     share_told();
@@ -123,7 +137,11 @@ int all_fork(unsigned n, int *status, all_known *known, void *arg)
             break;
         }
     }
-    supervise(pids, n, status, known, arg);
+    if (who && told)
+        progress_start(&drawn, who, -1);
+    supervise(pids, n, &drawn, status, known, arg);
+    if (told)
+        progress_end_all(&drawn, told->shares, n);
     free(pids);
     return -1;
 }

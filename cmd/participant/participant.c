@@ -197,7 +197,7 @@ bool participant_fork(participant *p)
         cli_die(&err);
     if (!p->all)
         return true;
-    p->wanted = all_fork(p->of, &p->status, others_learn, p);
+    p->wanted = all_fork(p->of, p->show_progress ? p->tool->name : NULL, &p->status, others_learn, p);
     if (p->wanted < 0) {
         p->signal = p->status ? signals_caught() : 0; /* so that the shell sees what it expects */
         return false;
@@ -229,6 +229,18 @@ void participant_attach(participant *p, unsigned runs, const char *label)
         cli_die(&err);
     p->index = (int)(p->producer ? mpp_producer_index(p->producer) : mpp_consumer_index(p->consumer));
     all_environment(p->id, (unsigned)p->index, p->of);
+}
+
+void participant_show(participant *p, int64_t total)
+{
+    progress_share *share = p->all ? all_share((unsigned)p->wanted) : NULL;
+    if (!p->show_progress)
+        return;
+    snprintf(p->who, sizeof p->who, "%s %d", p->tool->name, p->index);
+    if (share)
+        progress_start_share(&p->progress, share, total);
+    else
+        progress_start(&p->progress, p->who, total);
 }
 
 int participant_signal(const participant *p)

@@ -37,9 +37,10 @@ typedef struct participant {
     unsigned of; /* participants of this role */
     int64_t started;
     progress progress;
-    int status;  /* that we exit with */
-    bool failed; /* ... because of error */
-    bool ours;   /* which is our own */
+    char who[32]; /* that its line begins with */
+    int status;   /* that we exit with */
+    bool failed;  /* ... because of error */
+    bool ours;    /* which is our own */
     mpp_error error;
     unsigned told; /* signals that were heard, as signals_times() */
     int signal;    /* that we die of, 0: none */
@@ -66,6 +67,8 @@ bool participant_fork(participant *p);
 /* Claim the index, in the lanes of all streams; a failure ends the process, with 0 for a producer that comes when all
  * consumers have finished.  runs: see mpp_attach_options.  label: what is behind us, or NULL. */
 void participant_attach(participant *p, unsigned runs, const char *label);
+/* --progress, of what will be so many bytes in all, -1: unknown. */
+void participant_show(participant *p, int64_t total);
 /* The signal that ends us, or 0.  A stop that has ended is heard here, too: time-outs begin anew. */
 int participant_signal(const participant *p);
 /* --barrier: until everybody is there, a signal, or a failure. */

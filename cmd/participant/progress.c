@@ -29,6 +29,12 @@ void progress_start(progress *p, const char *who, int64_t total)
         p->next = p->started + second / 2;
 }
 
+void progress_start_share(progress *p, progress_share *share, int64_t total)
+{
+    *p = (progress){.share = share, .total = total};
+    atomic_store_explicit(&share->total, total, memory_order_relaxed);
+}
+
 int64_t progress_next(const progress *p)
 {
     return p->next;
@@ -100,8 +106,17 @@ static void redraw(progress *p, const char *shown, size_t n)
     p->width = (unsigned)n;
 }
 
+/* Numbers for people, one by one: no order among them matters. */
+static void tell(progress_share *s, uint64_t records, uint64_t bytes)
+{
+    atomic_store_explicit(&s->records, records, memory_order_relaxed);
+    atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);
+}
+
 void progress_update(progress *p, uint64_t records, uint64_t bytes)
 {
+    if (p->share)
+        tell(p->share, records, bytes);
     int64_t now = p->next ? mpp_now() : 0;
     if (p->next == 0 || now < p->next)
         return;
@@ -120,6 +135,8 @@ void progress_clear(progress *p)
 
 void progress_end(progress *p, uint64_t records, uint64_t bytes)
 {
+    if (p->share)
+        tell(p->share, records, bytes);
     if (!p->who || !p->terminal)
         return;
     progress_clear(p);
@@ -130,6 +147,33 @@ void progress_end(progress *p, uint64_t records, uint64_t bytes)
     message_write(l.at, l.used);
     p->who = NULL;
     p->next = 0;
+}
+
+/* The total is known when all have said theirs. */
+static void add_up(progress *p, const progress_share *shares, unsigned n, uint64_t *records, uint64_t *bytes)
+{
+    p->total = 0;
+    *records = *bytes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const int64_t total = atomic_load_explicit(&shares[i].total, memory_order_relaxed);
+        *records += atomic_load_explicit(&shares[i].records, memory_order_relaxed);
+        *bytes += atomic_load_explicit(&shares[i].bytes, memory_order_relaxed);
+        p->total = total < 0 || p->total < 0 ? -1 : p->total + total;
+    }
+}
+
+void progress_update_all(progress *p, const progress_share *shares, unsigned n)
+{
+    uint64_t records, bytes;
+    add_up(p, shares, n, &records, &bytes);
+    progress_update(p, records, bytes);
+}
+
+void progress_end_all(progress *p, const progress_share *shares, unsigned n)
+{
+    uint64_t records, bytes;
+    add_up(p, shares, n, &records, &bytes);
+    progress_end(p, records, bytes);
 }
 
 /* ---- --summary ----------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #ifndef CMD_PARTICIPANT_PROGRESS_H
 #define CMD_PARTICIPANT_PROGRESS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,11 +11,19 @@
 
 /* ---- --progress: one line on stderr, redrawn; off a terminal nothing ----------------------------- */
 
+/* What one process of --all has done, in memory that they share: for one line of all. */
+typedef struct progress_share {
+    _Atomic uint64_t records, bytes;
+    _Atomic int64_t total; /* as below; PROGRESS_NOT_BEGUN at first */
+} progress_share;
+enum { PROGRESS_NOT_BEGUN = -2 };
+
 typedef struct progress {
-    const char *who; /* "mpp-produce 3"; NULL: off, every call is without effect */
-    int64_t started; /* CLOCK_MONOTONIC, ns */
-    int64_t next;    /* when to draw again; 0: never */
-    int64_t total;   /* bytes in all; -1: unknown */
+    progress_share *share; /* where what has been done is told, instead of being drawn; NULL: nowhere */
+    const char *who;       /* "mpp-produce 3"; NULL: off, every call is without effect */
+    int64_t started;       /* CLOCK_MONOTONIC, ns */
+    int64_t next;          /* when to draw again; 0: never */
+    int64_t total;         /* bytes in all; -1: unknown */
     bool terminal;
     unsigned width; /* columns of the line that stands on the terminal */
 } progress;
@@ -27,6 +36,9 @@ typedef struct progress {
 /* Begin.  who is borrowed; total: bytes that will come, -1 when unknown (p->total may be set later). */
 void progress_start(progress *p, const char *who, int64_t total);
 
+/* The same of one process of --all. */
+void progress_start_share(progress *p, progress_share *share, int64_t total);
+
 /* When progress_update() has something to draw: a deadline for mpp_wait(), CLOCK_MONOTONIC ns; 0: none. */
 int64_t progress_next(const progress *p);
 
@@ -34,11 +46,15 @@ int64_t progress_next(const progress *p);
  * records: UINT64_MAX when not counted. */
 void progress_update(progress *p, uint64_t records, uint64_t bytes);
 
+/* The same with what all n have done together. */
+void progress_update_all(progress *p, const progress_share *shares, unsigned n);
+
 /* Take the line away before something else is written to stderr; it is redrawn at the next update. */
 void progress_clear(progress *p);
 
 /* The last line, with its newline. */
 void progress_end(progress *p, uint64_t records, uint64_t bytes);
+void progress_end_all(progress *p, const progress_share *shares, unsigned n);
 
 /* ---- --summary: one line of JSON ------------------------------------------------------------------ */
 

@@ -187,13 +187,10 @@ static int64_t total_size(const job *j)
 
 static void attach(job *j)
 {
-    static char who[32];
     participant_attach(&j->who, j->asked.runs, label(j));
     register_sources(j);
     take_shares(j);
-    snprintf(who, sizeof who, "mpp-produce %d", j->who.index);
-    if (j->who.show_progress)
-        progress_start(&j->who.progress, who, total_size(j));
+    participant_show(&j->who, j->who.show_progress ? total_size(j) : -1);
 }
 
 /* ---- end ---------------------------------------------------------------------------------------- */
