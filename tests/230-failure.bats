@@ -137,6 +137,19 @@ EOF
     wait $p || (($? == 3))
 }
 
+@test "--ok-status does not hide that records were not read" {
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 1000000000 & track
+    run -0 --separate-stderr mpp-consume "$m" --ok-status 0,3 -- sh -c 'head -n 10 >/dev/null; exit 3'
+    all_done
+    assert_regex "$stderr" "^mpp-consume: consumer 0: 'sh' exited with status 3 \(--ok-status\) after [0-9]+ records, before its input ended$"
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 1000000000 2>p.err &
+    p=$!
+    run -1 --separate-stderr mpp-consume "$m" --strict --ok-status 0,3 -- sh -c 'head -n 10 >/dev/null; exit 3'
+    exits 3 $p
+}
+
 @test "--ok-status says what is no failure, on both sides" {
     m=$(mpp-create -p 2)
     mpp-produce "$m" -i 0 --ok-status 0,1 -- sh -c 'echo x; exit 1' &

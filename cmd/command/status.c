@@ -64,6 +64,14 @@ bool command_ok(const command *c, const ok_list *list)
            (c->stopped || list->ok[command_exit_status(c)] || (list->unread && lost_reader(c)));
 }
 
+bool ok_more(const ok_list *list)
+{
+    bool more = false;
+    for (unsigned i = 1; i < sizeof list->ok; i++)
+        more |= list->ok[i];
+    return more;
+}
+
 int ok_parse(ok_list *list, const char *text)
 {
     ok_list parsed = {.unread = list->unread};

@@ -36,6 +36,9 @@ typedef struct ok_list {
  * *list is as before. */
 int ok_parse(ok_list *list, const char *text);
 
+/* Is any status but 0 in it? */
+bool ok_more(const ok_list *list);
+
 /* Whether it ended well: with a status in the list, or because we stopped it. */
 bool command_ok(const command *c, const ok_list *list);
 

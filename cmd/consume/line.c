@@ -43,8 +43,13 @@ void line_lose_sink(job *j, line *l)
         line_end(j, l, LINE_GONE); /* upstream has failed before it was asked to stop */
         return;
     }
-    /* what a command would have written for nobody, nobody misses */
-    if (w->of > 1 && !((l->sink->has_command || j->blocks) && io_abandoned(STDOUT_FILENO)))
+    const int status = l->sink->has_command ? command_exit_status(&l->sink->command) : 0;
+    if ((l->sink->has_command || j->blocks) && io_abandoned(STDOUT_FILENO))
+        ; /* what it would have written for nobody, nobody misses */
+    else if (status > 0)
+        cli_warn("consumer %d: '%s' exited with status %d (--ok-status) after %llu records, before its input ended",
+                 w->index, l->sink->name, status, (unsigned long long)l->records);
+    else if (w->of > 1)
         cli_warn("consumer %d: %s was closed after %llu records", w->index, l->sink->name,
                  (unsigned long long)l->records);
     line_enough(j, l);

@@ -278,15 +278,12 @@ static const char *label(const job *j)
 
 static void attach(job *j)
 {
-    static char who[32];
     participant *w = &j->who;
     participant_attach(w, 1, label(j));
-    j->counting = w->show_progress || w->summarize || j->asked.strict || w->of > 1;
+    j->counting = w->show_progress || w->summarize || j->asked.strict || w->of > 1 || ok_more(&w->ok);
     make_lines(j);
     open_sinks(j);
-    snprintf(who, sizeof who, "mpp-consume %d", w->index);
-    if (w->show_progress)
-        progress_start(&w->progress, who, -1);
+    participant_show(w, -1);
 }
 
 /* ---- end ---------------------------------------------------------------------------------------- */
