@@ -39,8 +39,8 @@ bool mpp_mesh_scoped(const mpp_mesh *mesh);
 bool mpp_mesh_seal(mpp_mesh *mesh);
 
 /* Sleep until all who are attached to a sealed mesh have left or died; who died and was not seen to by anybody becomes
- * the mesh's cause.  Then what those who were killed have left of a mesh that was removed is removed, too.  For a thread
- * of its own, as nothing interrupts it, and of a process that is no participant.  0, or -1 with *err. */
+ * the mesh's cause.  Then what those who were killed have left of a mesh that was removed is removed, too.  For a
+ * thread of its own, as nothing interrupts it, and of a process that is no participant.  0, or -1 with *err. */
 int mpp_mesh_await_left(mpp_mesh *mesh, mpp_error *err);
 
 /* Then: was somebody missed?  true, with *err (MPP_S_TIMEOUT): who came was refused; or nobody ever attached; or a

@@ -224,6 +224,51 @@ files() {
     same out <(echo old)
 }
 
+@test "an output touches no file but its own, and no link of /proc is taken for a name" {
+    echo old >out
+    echo precious >out.part
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 3 & track
+    mpp-consume "$m" -o out
+    all_done
+    same out <(seq 3)
+    same out.part <(echo precious)
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 3 & track
+    mpp-consume "$m" -o >(sed 's/^/x/' >piped)
+    all_done
+    wait_for same piped <(printf 'x%s\n' 1 2 3)
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 3 & track
+    mpp-consume "$m" -o /dev/stdout | cat >through
+    all_done
+    same through <(seq 3)
+}
+
+@test "that nobody reads our standard output is nothing to an output that goes elsewhere" {
+    echo old >out
+    m=$(mpp-create)
+    mpp-produce "$m" -- sh -c 'seq 3; exec sleep 1000' 2>p.err &
+    p=$!
+    mkfifo reader
+    exec {both}<>reader
+    mpp-consume "$m" -o out >reader {both}>&- 2>c.err &
+    c=$!
+    exec {both}>&-
+    wait_for doing 1 "waiting for data" "$m"
+    wait_for doing 1 "reading its input" "$m"
+    kill -TERM $c
+    exits 143 $c
+    exits 3 $p
+    same out <(echo old)
+    m=$(mpp-create)
+    mpp-produce "$m" -- seq 3 2>p.err &
+    p=$!
+    run -141 bash -c 'mpp-consume "$0" -o out -- sh -c "cat; exit 141" | true; exit "${PIPESTATUS[0]}"' "$m"
+    wait $p || true
+    same out <(echo old)
+}
+
 @test "a file that can only be written where it is: it is a mount, or its directory is not ours to change" {
     unshare -rm true 2>/dev/null || skip "no namespaces here"
     echo something longer >mounted

@@ -43,6 +43,7 @@ typedef struct command {
     int report; /* gives the errno of what failed before exec; -1: closed */
     int status; /* as waitpid() gave it, once ended */
     command_pipe which;
+    bool elsewhere;   /* it was given an output that is not ours */
     bool ended;       /* reaped, or given up: what follows is valid */
     bool stopped;     /* ended because we wanted it to, whatever its status */
     bool killed;      /* SIGKILL was sent */

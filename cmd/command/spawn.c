@@ -213,6 +213,7 @@ static int spawn(command *c, start *s, const char *text, int name_len, mpp_error
     }
     *c = (command){.input = c->input,
                    .output = c->output,
+                   .elsewhere = c->output >= 0,
                    .orphaned = c->orphaned,
                    .arg = c->arg,
                    .fd = s->ours,

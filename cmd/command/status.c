@@ -54,7 +54,7 @@ const char *command_status_text(const command *c, char *buf, size_t size)
 /* By itself, or as a shell tells it of the last one that it ran. */
 static bool lost_reader(const command *c)
 {
-    return c->which == COMMAND_WRITE && command_exit_status(c) == STATUS_SIGNAL + SIGPIPE &&
+    return c->which == COMMAND_WRITE && !c->elsewhere && command_exit_status(c) == STATUS_SIGNAL + SIGPIPE &&
            io_abandoned(STDOUT_FILENO);
 }
 

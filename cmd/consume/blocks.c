@@ -61,6 +61,12 @@ unsigned blocks_watch(const blocks *b, struct pollfd set[BLOCKS_WATCHED])
     return n;
 }
 
+int64_t blocks_deadline(const blocks *b)
+{
+    const int64_t lingers = b->work.state == SINK_OPEN ? b->work.linger_until : 0;
+    return b->running ? io_earlier(command_deadline(&b->work.command), lingers) : 0;
+}
+
 command *blocks_command(blocks *b)
 {
     return &b->work.command;
@@ -195,7 +201,7 @@ static bool make_room(blocks *b)
 static bool collect(job *j)
 {
     blocks *b = j->blocks;
-    const uint64_t max = mpp_mesh_max_record(j->who.mesh);
+    const uint64_t longest = mpp_mesh_max_record(j->who.mesh), max = longest < UINT32_MAX ? longest : UINT32_MAX;
     bool moved = false;
     while (b->from >= 0) {
         if (!make_room(b)) {
@@ -216,10 +222,11 @@ static bool collect(job *j)
         b->have += n > 0 ? (size_t)n : 0;
         if (b->have - PREFIX > max) {
             mpp_error err = {.status = MPP_S_ERROR};
-            snprintf(err.text, sizeof err.text,
-                     "its command prints more than %llu bytes, the longest record of mesh '%s': make that with a "
-                     "larger --max-record, or smaller blocks",
-                     (unsigned long long)max, j->who.id);
+            snprintf(
+                err.text, sizeof err.text,
+                "its command prints more than %llu bytes, which is as long as a record may be: make mesh '%s' with a "
+                "larger --max-record (up to 4G), or smaller blocks",
+                (unsigned long long)max, j->who.id);
             fail(j, &err, MPP_S_ERROR);
             return true;
         }
@@ -268,6 +275,7 @@ bool blocks_step(job *j, line *l)
     }
     if (l->state != LINE_RUNNING)
         return false;
+    const bool was_last = b->last;
     bool moved = false;
     if (b->running) {
         moved = collect(j);
@@ -283,6 +291,7 @@ bool blocks_step(job *j, line *l)
         feed(j, l);
         moved = true;
     }
+    moved |= b->last && !was_last; /* the end of its input may be all that a command waits for */
     if (b->last && !b->running && l->state == LINE_RUNNING) {
         line_end(j, l, LINE_DONE);
         return true;

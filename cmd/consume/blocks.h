@@ -20,6 +20,8 @@ bool blocks_step(job *j, line *l);
 /* What to wait for, at most BLOCKS_WATCHED descriptors: how many. */
 enum { BLOCKS_WATCHED = SINK_WATCHED + 1 };
 unsigned blocks_watch(const blocks *b, struct pollfd set[BLOCKS_WATCHED]);
+/* And until when at most: CLOCK_MONOTONIC, ns; 0: no matter. */
+int64_t blocks_deadline(const blocks *b);
 /* The command that runs, or one that does not. */
 command *blocks_command(blocks *b);
 

@@ -155,7 +155,7 @@ static void wait_for_something(job *j, mpp_activity activity)
     }
     if (j->blocks) {
         n += blocks_watch(j->blocks, set + n);
-        deadline = io_earlier(deadline, command_deadline(blocks_command(j->blocks)));
+        deadline = io_earlier(deadline, blocks_deadline(j->blocks));
     }
     set[n++] = (struct pollfd){.fd = signals_fd(), .events = POLLIN};
     if (mpp_wait(NULL, j->who.consumer, activity, set, n, deadline) >= 0) /* also what is due by now is looked at */
@@ -176,7 +176,10 @@ void consume_stop_commands(job *j)
  * have we. */
 static bool take_enough(job *j, int sig)
 {
-    if (sig != SIGTERM || j->asked.strict || !io_abandoned(STDOUT_FILENO))
+    bool abandoned = io_abandoned(STDOUT_FILENO);
+    for (unsigned i = 0; i < j->n_sinks; i++)
+        abandoned &= j->sinks[i].to_stdout; /* a file would not be whole */
+    if (sig != SIGTERM || j->asked.strict || !abandoned)
         return false;
     for (unsigned i = 0; i < j->who.n_streams; i++)
         if (j->lines[i].state != LINE_DONE)

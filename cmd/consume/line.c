@@ -44,7 +44,7 @@ void line_lose_sink(job *j, line *l)
         return;
     }
     const int status = l->sink->has_command ? command_exit_status(&l->sink->command) : 0;
-    if ((l->sink->has_command || j->blocks) && io_abandoned(STDOUT_FILENO))
+    if ((l->sink->has_command || j->blocks) && l->sink->to_stdout && io_abandoned(STDOUT_FILENO))
         ; /* what it would have written for nobody, nobody misses */
     else if (status > 0)
         cli_warn("consumer %d: '%s' exited with status %d (--ok-status) after %llu records, before its input ended",

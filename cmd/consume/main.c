@@ -179,6 +179,21 @@ static void check_merge(const participant *w)
                           w->streams[k].name, w->streams[i].name);
 }
 
+/* Consumer 0 must find out whether anybody gets a record. */
+static void check_knowable(const participant *w, const mpp_stream_info *info, const char *option)
+{
+    unsigned in_lane = 0;
+    for (unsigned i = 0; i < mpp_mesh_streams(w->mesh); i++)
+        in_lane += mpp_mesh_stream(w->mesh, i)->lane == info->lane;
+    if (info->buffer != MPP_BOUNDED)
+        cli_usage("%s: that nobody gets a record of stream '%s' is never known: its buffer is of kind '%s'", option,
+                  info->name, mpp_buffer_text(info->buffer));
+    if (in_lane > 1)
+        cli_usage("%s: that nobody gets a record of stream '%s' is not known: it shares a lane; make the mesh without "
+                  "--lanes",
+                  option, info->name);
+}
+
 static void check_blocks(const participant *w, const request *r)
 {
     const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[0].number);
@@ -207,21 +222,6 @@ static void check_turns(const participant *w, const request *r)
                   mpp_buffer_text(info->buffer));
 }
 
-/* Consumer 0 must find out whether anybody gets a record. */
-static void check_lazy(const participant *w, const mpp_stream_info *info)
-{
-    unsigned in_lane = 0;
-    for (unsigned i = 0; i < mpp_mesh_streams(w->mesh); i++)
-        in_lane += mpp_mesh_stream(w->mesh, i)->lane == info->lane;
-    if (info->buffer != MPP_BOUNDED)
-        cli_usage("--lazy: that nobody gets a record of stream '%s' is never known: its buffer is of kind '%s'",
-                  info->name, mpp_buffer_text(info->buffer));
-    if (in_lane > 1)
-        cli_usage("--lazy: that nobody gets a record of stream '%s' is not known: it shares a lane; make the mesh "
-                  "without --lanes",
-                  info->name);
-}
-
 static void check_request(const job *j)
 {
     const participant *w = &j->who;
@@ -233,8 +233,8 @@ static void check_request(const job *j)
         const mpp_stream_info *info = mpp_mesh_stream(w->mesh, w->streams[i].number);
         ring |= info->buffer == MPP_RING;
         commands |= w->streams[i].other && w->streams[i].other[0] == '|';
-        if (j->asked.lazy)
-            check_lazy(w, info);
+        if (j->asked.lazy || j->asked.block)
+            check_knowable(w, info, j->asked.lazy ? "--lazy" : "--block");
         if (j->asked.tag && info->format.kind == MPP_FIXED)
             cli_usage("--tag makes records longer, and those of stream '%s' are of fixed size", info->name);
         if (j->asked.merge && info->buffer != MPP_BOUNDED)

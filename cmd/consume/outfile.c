@@ -1,5 +1,7 @@
 #include "consume/outfile.h"
 
+#include "common/fs.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -43,7 +45,17 @@ static char *link_target(const char *path)
     return whole;
 }
 
-/* The path behind all links, also behind one that leads to nothing yet; to be freed.  NULL with errno. */
+/* Does a link lead somewhere by itself, whatever its text says, as /proc/self/fd/1 does? */
+static bool is_magic(const char *path)
+{
+    char *directory = directory_of(path);
+    const bool magic = directory && fs_is_made_up_at(directory);
+    free(directory);
+    return magic;
+}
+
+/* The path behind all links, also behind one that leads to nothing yet; to be freed.  NULL with errno, and errno 0: no
+ * path leads there. */
 static char *follow(const char *name)
 {
     enum { LINKS_MAX = 40 };
@@ -52,11 +64,12 @@ static char *follow(const char *name)
         char *next = link_target(path);
         if (!next && errno != ENOMEM)
             return path; /* no link, or nothing */
+        const int no_path = next && is_magic(path) ? 0 : n == LINKS_MAX ? ELOOP : -1;
         free(path);
         path = next;
-        if (n == LINKS_MAX) {
+        if (no_path >= 0) {
             free(path);
-            errno = ELOOP;
+            errno = no_path;
             return NULL;
         }
     }
@@ -114,16 +127,27 @@ static int lock(int fd)
 
 enum { FLAGS = O_WRONLY | O_APPEND | O_CLOEXEC };
 
-static char *part_name(const outfile *f)
+/* NAME.part is for those who want to keep it; else it is a name that nobody has. */
+static bool name_part(outfile *f, unsigned attempt)
 {
-    char *name;
-    return asprintf(&name, "%s.part", f->path) < 0 ? NULL : name;
+    free(f->part);
+    f->part = NULL;
+    const int n = f->keep ? asprintf(&f->part, "%s.part", f->path)
+                          : asprintf(&f->part, "%s.%d-%u.part", f->path, (int)getpid(), attempt);
+    if (n < 0)
+        f->part = NULL;
+    return n >= 0;
 }
+
+enum { ATTEMPTS = 100 };
 
 static int make_part(outfile *f)
 {
-    f->part = part_name(f);
-    int fd = f->part ? open(f->part, FLAGS | O_CREAT | O_NOFOLLOW, 0666) : -1;
+    int fd = -1;
+    for (unsigned i = 0; fd < 0 && i < (f->keep ? 1 : ATTEMPTS); i++)
+        if (!name_part(f, i) ||
+            ((fd = open(f->part, FLAGS | O_CREAT | O_NOFOLLOW | (f->keep ? 0 : O_EXCL), 0666)) < 0 && errno != EEXIST))
+            return -1;
     if (fd >= 0 && (lock(fd) < 0 || ftruncate(fd, 0) < 0)) {
         const int why = errno;
         close(fd);
@@ -156,13 +180,22 @@ static void look_like(int fd, const struct stat *old)
     fchmod(fd, old->st_mode & 07777);
 }
 
-/* Is what is there to be written where it is?  A directory that is not ours to change, a file that is a mount. */
-static bool only_in_place(const outfile *f)
+/* May we not change what is in the directory, or not this?  As in /tmp, where names belong to who made them. */
+static bool is_closed(const char *directory, uid_t owner)
+{
+    struct stat st;
+    const uid_t us = geteuid();
+    return faccessat(AT_FDCWD, directory, W_OK, AT_EACCESS) < 0 || stat(directory, &st) < 0 ||
+           ((st.st_mode & S_ISVTX) && us != 0 && us != st.st_uid && us != owner);
+}
+
+/* Is what is there to be written where it is?  In a directory that is closed, and when it is a mount. */
+static bool only_in_place(const outfile *f, uid_t owner)
 {
     char *directory = directory_of(f->path);
     struct statx st;
     const bool mounted = statx(AT_FDCWD, f->path, 0, 0, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT),
-               closed = directory && faccessat(AT_FDCWD, directory, W_OK, AT_EACCESS) < 0;
+               closed = directory && is_closed(directory, owner);
     free(directory);
     return mounted || closed;
 }
@@ -172,7 +205,7 @@ static int make(outfile *f)
 {
     struct stat st;
     const bool there = stat(f->path, &st) == 0;
-    if ((!there && errno != ENOENT) || (there && !S_ISREG(st.st_mode)) || (there && only_in_place(f))) {
+    if ((!there && errno != ENOENT) || (there && !S_ISREG(st.st_mode)) || (there && only_in_place(f, st.st_uid))) {
         errno = 0;
         return -1;
     }
@@ -217,12 +250,14 @@ static int link_as(const outfile *f, const char *name)
 int outfile_name(outfile *f)
 {
     if (!f->part) {
-        if (link_as(f, f->path) == 0)
+        int linked = link_as(f, f->path);
+        if (linked == 0)
             return 0;
-        if (errno != EEXIST || !(f->part = part_name(f)))
-            return -1;
-        if (link_as(f, f->part) < 0 && (errno != EEXIST || unlink(f->part) < 0 || link_as(f, f->part) < 0)) {
-            f->keep = true; /* what is there is not ours */
+        for (unsigned i = 0; linked < 0 && errno == EEXIST && i < ATTEMPTS; i++)
+            if (!name_part(f, i) || ((linked = link_as(f, f->part)) < 0 && errno != EEXIST))
+                break;
+        if (linked < 0) {
+            f->keep = true; /* what has that name is not ours */
             return -1;
         }
     }

@@ -1,8 +1,8 @@
 /* outfile.h - a regular file that gets its name when it is whole
  *
- * Until then it has none, or, where the file system has no such files, that of the file with ".part" behind it; and
- * what was there under its name stays.  So who reads the file by its name never sees half of it, whatever becomes of
- * us; a NAME.part may stay behind when we are killed.
+ * Until then it has none, or, where the file system has no such files, NAME.PID-N.part; and what was there under its
+ * name stays.  So who reads the file by its name never sees half of it, whatever becomes of us; a file with .part may
+ * stay behind when we are killed.
  *
  * All of this may sleep: an errand calls it. */
 #ifndef CMD_CONSUME_OUTFILE_H

@@ -96,6 +96,7 @@ static void look_at_opening(sink *s)
 int sink_open_stdout(sink *s, mpp_error *err)
 {
     init_sink(s, "standard output");
+    s->to_stdout = true;
     if (io_type(STDOUT_FILENO) == S_IFREG)
         return begin_opening(s, NULL, true, false, err);
     if (io_open(&s->out, STDOUT_FILENO, IO_WRITE) < 0 || take_over(s, &(io){s->out.fd, s->out.kind}) < 0)
@@ -130,7 +131,14 @@ static int share(sink *s, const sink *owner)
     if (!owner->file)
         return 0;
     io out = {fcntl(owner->file->fd, F_DUPFD_CLOEXEC, 0), owner->pump ? IO_SLEEPS : IO_NEVER_BLOCKS};
-    return out.fd < 0 ? -1 : take_over(s, &out);
+    if (out.fd < 0)
+        return -1;
+    if (take_over(s, &out) == 0)
+        return 0;
+    const int why = errno;
+    close(out.fd);
+    errno = why;
+    return -1;
 }
 
 void sink_settle(sink *sinks, unsigned n)
@@ -152,6 +160,7 @@ void sink_open_command(sink *s, char *const *argv, const char *shell)
     if (!s->errand) {
         init_sink(s, argv ? argv[0] : shell);
         s->state = SINK_IDLE;
+        s->to_stdout = true;
     }
     s->argv = argv;
     s->shell = shell;

@@ -28,6 +28,7 @@ typedef struct sink {
     opening *opening;
     dev_t device; /* which file it is ... */
     ino_t inode;
+    bool to_stdout; /* we, or the command, write to our standard output */
     bool contended; /* ... and another has it locked: see sink_settle() */
     io out;         /* what we write to */
     pump *pump;     /* behind it, or NULL */
