@@ -116,7 +116,7 @@ fails_with() { # STATUS REGEX OPTION... -- SHELL-COMMAND
 
 # It is a zombie until those who are attached have finished.
 has_no_command() {
-    pgrep -P "$scope" -r Z
+    pgrep -P "$scope" -r Z -x bash # and not a guard that has done its work
 }
 
 @test "a signal ends all that belongs to it, also what does not obey, and it dies of it" {

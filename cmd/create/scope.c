@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* From the signal that ends us until we end, whoever is still there; and until those are told once more of the seal who
@@ -25,6 +26,7 @@ enum { GRACE_MS = 2000, AGAIN_NS = 100000000 };
 typedef struct scope {
     mpp_mesh *mesh;
     bool keep;
+    char *const *argv; /* the command */
     command command;
     unsigned told;    /* signals that were heard, as signals_times() */
     int signal;       /* the first of them, which ends us; 0: none */
@@ -88,6 +90,18 @@ static void await_command(scope *s)
     } while (!command_over(&s->command) && pause_for(s, -1, 0));
 }
 
+/* A scope in ours has told of its failure. */
+static void command_failed(scope *s, const char *text)
+{
+    const char *name = strrchr(s->argv[0], '/');
+    const bool told =
+        strcmp(name ? name + 1 : s->argv[0], "mpp-create") == 0 && !s->command.not_run && WIFEXITED(s->command.status);
+    if (!told)
+        first_failure(s, command_failure(&s->command), text);
+    else if (s->status == MPP_S_DONE && !s->signal)
+        s->status = command_failure(&s->command);
+}
+
 /* The command is over, but not reaped yet: its process group has no other number than that. */
 static void take_status(scope *s)
 {
@@ -97,7 +111,7 @@ static void take_status(scope *s)
         kill(-s->command.pid, SIGKILL); /* who was started by it and has not obeyed */
     command_close(&s->command);
     if (!command_ok(&s->command, &zero))
-        first_failure(s, command_failure(&s->command), command_status_text(&s->command, text, sizeof text));
+        command_failed(s, command_status_text(&s->command, text, sizeof text));
 }
 
 static void await_left(const errand *self, void *arg)
@@ -168,7 +182,7 @@ int scope_begin(guard *maker, mpp_error *err)
 
 int scope_run(mpp_mesh *mesh, bool keep, char *const argv[], guard *maker)
 {
-    scope s = {.mesh = mesh, .keep = keep, .command = COMMAND_INIT};
+    scope s = {.mesh = mesh, .keep = keep, .argv = argv, .command = COMMAND_INIT};
     mpp_error early = {.status = MPP_S_DONE}, late = early, missed = early;
     s.command.orphaned = tidy_up;
     s.command.arg = &s;
