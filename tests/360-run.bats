@@ -89,7 +89,7 @@ run_job() { # OPTION|FILE|WORD...
     same <(sort got) <(seq 50000 | sed "s/^/<'/" | sort)
     run_job -- cat <'$b' >got
     same <(sort -n got) '$b'
-    run_job -j 5 - <'$b' -- cat >got
+    run_job -j 5 - empty <'$b' -- cat >got
     same <(sort -n got) '$b'
     # By key, each copy counts; merged, all is in order again.
     awk '{ print $1 % 7 "\t" $1 }' '$b' >keyed
@@ -139,6 +139,7 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
     shift 2
     run "-$status" --separate-stderr mpp-run "$@"
     grep -Eq "^mpp-create: $regex" <<<"$stderr" || fail "no line is: $regex"$'\n'"$stderr"
+    assert_equal "$(grep -c '^mpp-create: ' <<<"$stderr")" 1
     job_is_gone
 }
 
@@ -204,6 +205,8 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
     run -2 mpp-run -k -j 4 file -- cat
     assert_output --partial -- "--key '-j': not a key"
     run -2 mpp-run -j 0 -- cat
+    run -2 mpp-run --keep-order --block 4G -- cat
+    assert_output --partial -- "--block '4G': expected a size from 1 to 1G"
     run -2 mpp-run --fixed x -- cat </dev/null
     assert_output --partial -- "mpp-create: --fixed 'x'"
 }

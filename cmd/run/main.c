@@ -77,6 +77,7 @@ static void take_option(void *arg, const cli_option *option, const char *value)
         s->keep_order = true;
         break;
     case OPT_BLOCK:
+        cli_size(option, value, 1, 1 << 30);
         s->block = value;
         break;
     case OPT_DRY_RUN:

@@ -156,9 +156,19 @@ static void add_gather(word_list *w, const script *s)
     add_all(w, s->sizes.at);
 }
 
+/* Which several processes cannot share. */
+static bool reads_stdin(const cli_rest *rest)
+{
+    bool reads = false;
+    for (unsigned i = 0; i < rest->n; i++)
+        reads |= strcmp(rest->operands[i], "-") == 0;
+    return reads;
+}
+
 char **script_words(const script *s, const cli_rest *rest)
 {
-    const unsigned files = rest->n < s->jobs ? rest->n : s->jobs, producers = s->keep_order || !files ? 1 : files;
+    const unsigned files = rest->n < s->jobs ? rest->n : s->jobs,
+                   producers = s->keep_order || !files || reads_stdin(rest) ? 1 : files;
     word_list w = {0};
     add_deal(&w, s, producers);
     if (!s->output)
