@@ -152,6 +152,7 @@ static void tidy_up(void *arg)
     mpp_mesh_discard(s->mesh, NULL);
     if (strcmp(mpp_mesh_directory(own), mpp_mesh_directory(s->mesh)) == 0) /* not another of that name */
         mpp_mesh_await_left(own, NULL);
+    mpp_mesh_discard(s->mesh, NULL); /* who was about to remove it was killed, too, and had kept us from it */
 }
 
 /* The mesh of a scope around us would be hidden by ours. */
