@@ -219,7 +219,7 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
     run_job -j 4 --keep-order a b -- sed 's/$/x/' >got
     same got <(seq 250000 | sed 's/$/x/')
     # Blocks of one record, of less than one, of more than a ring; slow ones among quick ones.
-    head -n 300 a >few
+    head -n 100 a >few
     for block in 1 5 10K; do
         run_job -j 3 --keep-order --block $block few -- sh -c 'sleep 0.00$(($$ % 9)); cat' >got
         same got few
@@ -227,8 +227,8 @@ job_fails() { # STATUS REGEX OPTION|FILE|WORD...
     run_job -j 2 --keep-order --block 3M <(cat a b a b) -- cat >got
     same got <(cat a b a b)
     # Copies that print nothing, more than they read, or read only the beginning.
-    run_job -j 3 --keep-order --block 1K few -- sed -n '$p' >got
-    assert_equal "$(tail -n 1 got)" 300
+    run_job -j 3 --keep-order --block 50 few -- sed -n '$p' >got
+    assert_equal "$(tail -n 1 got)" 100
     same got <(sort -n got)
     run_job -j 3 --keep-order --block 100 few -- sed 'p;p' >got
     same got <(sed 'p;p' few)
