@@ -74,7 +74,7 @@ bool ok_more(const ok_list *list)
 
 int ok_parse(ok_list *list, const char *text)
 {
-    ok_list parsed = {.unread = list->unread};
+    bool parsed[sizeof list->ok] = {false};
     for (const char *p = text;; p++) {
         char *after;
         if (*p < '0' || *p > '9')
@@ -82,13 +82,13 @@ int ok_parse(ok_list *list, const char *text)
         unsigned long status = strtoul(p, &after, 10);
         if (status > 255)
             return -1;
-        parsed.ok[status] = true;
+        parsed[status] = true;
         p = after;
         if (*p == '\0')
             break;
         if (*p != ',')
             return -1;
     }
-    *list = parsed;
+    memcpy(list->ok, parsed, sizeof list->ok);
     return 0;
 }

@@ -32,8 +32,7 @@ typedef struct ok_list {
         {true}, false                                                                                                  \
     } /* 0 alone */
 
-/* Parse "0,1,141" into a list that was one before.  0, or -1: not a comma-separated list of numbers from 0 to 255;
- * *list is as before. */
+/* Parse "0,1,141" to list->ok.  0, or -1: not a comma-separated list of numbers from 0 to 255; *list is as before. */
 int ok_parse(ok_list *list, const char *text);
 
 /* Is any status but 0 in it? */

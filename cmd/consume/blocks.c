@@ -111,15 +111,6 @@ static void begin(job *j)
 
 /* ---- what it reads ------------------------------------------------------------------------------- */
 
-/* The batch as the format has it: one without bytes is an empty record. */
-static const unsigned char *bytes_of(const line *l, size_t *n)
-{
-    static const unsigned char zeros[PREFIX];
-    const mpp_format *f = &l->info->format;
-    *n = l->batch.len ? l->batch.len : f->kind == MPP_DELIMITED ? 1 : f->kind == MPP_FIXED ? 0 : sizeof zeros;
-    return l->batch.len ? l->batch.data : f->kind == MPP_DELIMITED ? &f->delimiter : zeros;
-}
-
 /* How many of the n bytes belong to the block, and whether it is whole with them.  0: they are no whole records. */
 static size_t share_of_block(const job *j, const line *l, const unsigned char *data, size_t n, bool *whole)
 {
@@ -139,16 +130,16 @@ static size_t share_of_block(const job *j, const line *l, const unsigned char *d
 static void feed(job *j, line *l)
 {
     blocks *b = j->blocks;
-    size_t of_batch;
+    size_t of_batch = l->batch.len;
     bool whole;
     if (!b->running)
         begin(j);
     if (j->who.failed)
         return;
-    const unsigned char *data = bytes_of(l, &of_batch) + b->at;
+    const unsigned char *data = of_batch ? l->batch.data + b->at : line_empty_record(l, &of_batch);
     const size_t n = share_of_block(j, l, data, of_batch - b->at, &whole);
     if (n == 0) {
-        participant_fail_text(&j->who, MPP_S_CORRUPT, "what producer %u sent is not a whole record", l->batch.producer);
+        line_fail_by_record(j, l->batch.producer);
         return;
     }
     if (!sink_closed(&b->work))

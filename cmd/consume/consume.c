@@ -254,16 +254,28 @@ void consume(job *j)
     }
 }
 
-/* The data has ended: close the sinks, and wait for their commands. */
-static void finish_sink(job *j, sink *s)
+/* Wait until the sink has come to an end, of one kind or the other. */
+static void await_sink(job *j, sink *s, bool (*over)(job *j, sink *s), mpp_activity activity)
 {
-    hear_signal(j); /* before we look at the command: what comes later wakes us */
-    while (!sink_finish(s, &j->who.ok) && !take_final_cause(j)) {
-        wait_for_something(j, s->pump ? MPP_WRITING_OUTPUT : MPP_WAITING_COMMAND);
+    hear_signal(j); /* before we look: what comes later wakes us */
+    while (!over(j, s) && !take_final_cause(j)) {
+        wait_for_something(j, activity);
         hear_signal(j);
     }
     if (s->state == SINK_BROKEN)
         participant_fail(&j->who, s->status, &s->error);
+}
+
+/* The data has ended: it is closed, and its command has ended. */
+static bool has_finished(job *j, sink *s)
+{
+    return sink_finish(s, &j->who.ok);
+}
+
+static bool has_name(job *j, sink *s)
+{
+    (void)j;
+    return sink_named(s);
 }
 
 bool consume_any_gone(const job *j)
@@ -279,21 +291,15 @@ static void name_outputs(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks; i++)
         sink_name(&j->sinks[i]);
-    for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++) {
-        while (!sink_named(&j->sinks[i]) && !take_final_cause(j)) {
-            wait_for_something(j, MPP_WRITING_OUTPUT);
-            hear_signal(j);
-        }
-        if (j->sinks[i].state == SINK_BROKEN)
-            participant_fail(&j->who, j->sinks[i].status, &j->sinks[i].error);
-    }
+    for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++)
+        await_sink(j, &j->sinks[i], has_name, MPP_WRITING_OUTPUT);
 }
 
 void consume_finish_sinks(job *j)
 {
     for (unsigned i = 0; i < j->n_sinks && !j->who.failed; i++)
         if (j->sinks[i].pump || !consume_any_gone(j))
-            finish_sink(j, &j->sinks[i]);
+            await_sink(j, &j->sinks[i], has_finished, j->sinks[i].pump ? MPP_WRITING_OUTPUT : MPP_WAITING_COMMAND);
     if (!j->who.failed && !consume_any_gone(j))
         name_outputs(j);
 }

@@ -79,7 +79,7 @@ static size_t first_records(const line *l, uint64_t max, const unsigned char *da
     return at;
 }
 
-static void fail_by_record(job *j, unsigned producer)
+void line_fail_by_record(job *j, unsigned producer)
 {
     participant_fail_text(&j->who, MPP_S_CORRUPT, "what producer %u sent is not a whole record", producer);
 }
@@ -125,16 +125,22 @@ static bool stage_record(job *j, line *l, unsigned producer, const unsigned char
     return true;
 }
 
-/* A frame without payload is an empty record: write it as the format has it. */
-static void stage_empty(job *j, line *l, unsigned producer)
+const unsigned char *line_empty_record(const line *l, size_t *n)
 {
     static const unsigned char zeros[4];
     const mpp_format *f = &l->info->format;
-    if (f->kind == MPP_FIXED)
-        fail_by_record(j, producer);
+    *n = f->kind == MPP_DELIMITED ? 1 : f->kind == MPP_FIXED ? 0 : sizeof zeros;
+    return f->kind == MPP_DELIMITED ? &f->delimiter : zeros;
+}
+
+static void stage_empty(job *j, line *l, unsigned producer)
+{
+    size_t n;
+    const unsigned char *record = line_empty_record(l, &n);
+    if (n == 0)
+        line_fail_by_record(j, producer);
     else
-        stage_record(j, l, producer, f->kind == MPP_DELIMITED ? &f->delimiter : zeros,
-                     f->kind == MPP_DELIMITED ? 1 : 4);
+        stage_record(j, l, producer, record, n);
 }
 
 static bool limit_reached(const job *j, const line *l)
@@ -148,7 +154,7 @@ static void stage_batch(job *j, line *l)
     uint64_t max = mpp_mesh_max_record(j->who.mesh);
     for (size_t at = 0, len; at < b->len && !limit_reached(j, l) && !j->who.failed; at += len) {
         if (mpp_record_next(&l->info->format, max, b->data + at, b->len - at, &len) != MPP_OK) {
-            fail_by_record(j, b->producer);
+            line_fail_by_record(j, b->producer);
             return;
         }
         stage_record(j, l, b->producer, b->data + at, len);

@@ -22,11 +22,9 @@ static int open_output(opening *o)
     return fd;
 }
 
-/* A regular file is ours from here on, and empty.  The lock is one of the open file description: it does not meet
- * those of flock(1), goes when we do, and nothing is lost where there are none. */
+/* A regular file is ours from here on, and empty. */
 static int take_file(opening *o)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat st;
     if (fstat(o->out.fd, &st) < 0)
         return -1;
@@ -34,7 +32,7 @@ static int take_file(opening *o)
         return 0;
     o->device = st.st_dev;
     o->inode = st.st_ino;
-    o->contended = fcntl(o->out.fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES);
+    o->contended = outfile_lock(o->out.fd) < 0;
     return o->contended ? 0 : ftruncate(o->out.fd, 0);
 }
 

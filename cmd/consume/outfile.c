@@ -115,9 +115,7 @@ static int claim(outfile *f)
     return bind(f->claim, (struct sockaddr *)&address, size) < 0 && errno == EADDRINUSE ? -1 : 0;
 }
 
-/* A lock of the open file description: it goes when we do.  0, or -1 with errno: EAGAIN or EACCES where another has
- * it. */
-static int lock(int fd)
+int outfile_lock(int fd)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     return fcntl(fd, F_OFD_SETLK, &whole) < 0 && (errno == EAGAIN || errno == EACCES) ? -1 : 0;
@@ -148,7 +146,7 @@ static int make_part(outfile *f)
         if (!name_part(f, i) ||
             ((fd = open(f->part, FLAGS | O_CREAT | O_NOFOLLOW | (f->keep ? 0 : O_EXCL), 0666)) < 0 && errno != EEXIST))
             return -1;
-    if (fd >= 0 && (lock(fd) < 0 || ftruncate(fd, 0) < 0)) {
+    if (fd >= 0 && (outfile_lock(fd) < 0 || ftruncate(fd, 0) < 0)) {
         const int why = errno;
         close(fd);
         fd = -1;
@@ -213,7 +211,7 @@ static int make(outfile *f)
         return -1;
     if (there && (f->old = open(f->path, FLAGS)) < 0)
         return -1;
-    if (claim(f) < 0 || (there && lock(f->old) < 0))
+    if (claim(f) < 0 || (there && outfile_lock(f->old) < 0))
         return 0;
     f->fd = f->keep ? make_part(f) : make_nameless(f);
     if (f->fd < 0 && !f->keep && has_no_nameless(errno))

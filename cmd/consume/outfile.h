@@ -30,6 +30,10 @@ outfile *outfile_make(const char *name, bool keep);
 /* It is whole: give it its name, in the place of what has that now.  0, or -1 with errno. */
 int outfile_name(outfile *f);
 
+/* Lock a file that is to be written: a lock of the open file description, which does not meet those of flock(1), goes
+ * when we do, and where there are none nothing is lost.  0, or -1 with errno: EAGAIN or EACCES where another has it. */
+int outfile_lock(int fd);
+
 /* Let go of it; one that has not got its name is gone, unless its part is kept.  NULL: no effect. */
 void outfile_free(outfile *f);
 

@@ -166,13 +166,19 @@ void sink_open_command(sink *s, char *const *argv, const char *shell)
     s->shell = shell;
 }
 
+/* What the command was given, or was to be. */
+static void close_output(sink *s)
+{
+    if (s->command.output >= 0)
+        close(s->command.output);
+    s->command.output = -1;
+}
+
 int sink_start(sink *s, mpp_error *err)
 {
     int spawned = s->argv ? command_spawn(&s->command, s->argv, COMMAND_WRITE, NULL, err)
                           : command_shell(&s->command, s->shell, COMMAND_WRITE, NULL, err);
-    if (s->command.output >= 0)
-        close(s->command.output);
-    s->command.output = -1;
+    close_output(s);
     if (spawned < 0)
         return -1;
     s->name = s->argv ? s->argv[0] : s->shell;
@@ -472,8 +478,7 @@ static void drop_file(sink *s)
 void sink_free(sink *s)
 {
     drop_file(s);
-    if (s->command.output >= 0)
-        close(s->command.output);
+    close_output(s);
     errand_end(&s->naming);
     errand_end(&s->errand);
     pump_close(&s->pump);

@@ -28,8 +28,8 @@ typedef struct sink {
     opening *opening;
     dev_t device; /* which file it is ... */
     ino_t inode;
-    bool to_stdout; /* we, or the command, write to our standard output */
     bool contended; /* ... and another has it locked: see sink_settle() */
+    bool to_stdout; /* we, or the command, write to our standard output */
     io out;         /* what we write to */
     pump *pump;     /* behind it, or NULL */
     int reader;     /* whoever reads our output has gone when this says so; -1: nobody reads it */
